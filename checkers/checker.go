@@ -1,0 +1,69 @@
+// Package checkers judges histories: each checker one guarantee. A checker reads what was recorded
+// and nothing else, so that a stored run can be judged again, and answers with words that quote the
+// guarantee and show the smallest evidence that it can.
+//
+// The package knows the history and its own interfaces; no driver, no client, no workload.
+package checkers
+
+import (
+	"context"
+	"time"
+
+	"ordeal/results/history"
+)
+
+// Verdict is a checker's answer, or a run's.
+type Verdict string
+
+// The verdicts, from best to worst.
+const (
+	Skipped   Verdict = "skipped"   // nothing to judge, or not asked for: Reason says why
+	Valid     Verdict = "valid"     // judged, and the guarantee held
+	Unknown   Verdict = "unknown"   // gave up: Reason says why and where
+	Violation Verdict = "violation" // the guarantee was broken: Evidence shows how
+)
+
+// Options bound what checkers may use and how strictly they judge.
+type Options struct {
+	// Time is the budget of the linearizability search, all partitions together.
+	Time time.Duration
+	// MemoryBytes is the budget of the same.
+	MemoryBytes int64
+	// StrictSync makes a stale read after sync a violation for every implementation.
+	StrictSync bool
+	// KnownWeakSync says that the implementation does not keep sync's promise across a deposed leader
+	// (Apache ZooKeeper, ZOOKEEPER-1675).
+	KnownWeakSync bool
+	// TickTime and SessionTimeout of the ensemble, for the bounds of ephemerals.
+	TickTime, SessionTimeout time.Duration
+	// ArtifactDir is where a checker may leave pictures; empty for none.
+	ArtifactDir string
+	// Workloads are the names of those that ran.
+	Workloads []string
+}
+
+// Result is what a checker says of a run.
+type Result struct {
+	Name    string  `json:"name"`
+	Verdict Verdict `json:"verdict"`
+	// Guarantee quotes what was promised, in one sentence.
+	Guarantee string `json:"guarantee"`
+	// Judged counts what was looked at: operations, events, znodes. Valid with 0 does not exist.
+	Judged int `json:"judged"`
+	// Reason says why the answer is skipped or unknown.
+	Reason string `json:"reason,omitempty"`
+	// Evidence is lines of words, the smallest that show a violation, or a known weakness.
+	Evidence []string `json:"evidence,omitempty"`
+	// Artifacts are files that the checker wrote into ArtifactDir.
+	Artifacts []string `json:"artifacts,omitempty"`
+}
+
+// Checker judges one guarantee.
+type Checker interface {
+	Name() string
+	// Describe says in one line what is judged.
+	Describe() string
+	// Check reads the log as often as it needs and judges. An error means that the checker could not
+	// do its work (an unreadable history); it is not a verdict.
+	Check(ctx context.Context, log history.Log, options Options) (Result, error)
+}

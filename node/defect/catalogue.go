@@ -1,0 +1,71 @@
+package defect
+
+// Catalogue describes every defect, in the order in which they are listed.
+var Catalogue = []Description{
+	{
+		Name: CommitBeforeQuorum, Issue: "",
+		Summary:    "the leader answers a write before a quorum has it",
+		Guarantees: []string{"durability", "linearizable", "convergence"},
+		Workloads:  []string{"register", "set"}, Nemeses: []string{"partition-leader", "kill-leader"},
+	},
+	{
+		Name: AckBeforeFsync, Issue: "ZOOKEEPER-4646",
+		Summary:    "a server acknowledges a proposal before it is on disk",
+		Guarantees: []string{"durability", "linearizable", "convergence"},
+		Workloads:  []string{"register", "set"}, Nemeses: []string{"power-loss"}, NeedsPowerLoss: true,
+	},
+	{
+		Name: SkipTrunc, Issue: "ZOOKEEPER-1154",
+		Summary:    "a learner keeps transactions that the leader told it to truncate",
+		Guarantees: []string{"convergence", "session-order", "durability"},
+		Workloads:  []string{"register", "set"}, Nemeses: []string{"partition-leader"},
+	},
+	{
+		Name: ServeUnsynchronised, Issue: "",
+		Summary:    "a server answers reads while it is not synchronised with a leader",
+		Guarantees: []string{"sync-reads", "session-order", "durability"},
+		Workloads:  []string{"register"}, Nemeses: []string{"partition-followers"},
+	},
+	{
+		Name: KeepEphemerals, Issue: "ZOOKEEPER-2355",
+		Summary:    "ephemeral znodes outlive their session",
+		Guarantees: []string{"ephemerals"},
+		Workloads:  []string{"lock"}, Nemeses: []string{"kill-leader"},
+	},
+	{
+		Name: DuplicateSequence, Issue: "",
+		Summary:    "the number of a sequential znode is given out twice",
+		Guarantees: []string{"sequential-names", "linearizable"},
+		Workloads:  []string{"queue"}, Nemeses: []string{"kill-leader"},
+	},
+	{
+		Name: PartialMulti, Issue: "ZOOKEEPER-1624",
+		Summary:    "a failed multi leaves its first operations behind",
+		Guarantees: []string{"multi", "linearizable"},
+		Workloads:  []string{"bank"}, Nemeses: []string{"kill-leader"},
+	},
+	{
+		Name: LostWatch, Issue: "ZOOKEEPER-3145",
+		Summary:    "a watch event that fell into a reconnect is lost",
+		Guarantees: []string{"watches"},
+		Workloads:  []string{"watch"}, Nemeses: []string{"rolling", "kill-leader"},
+	},
+	{
+		Name: LateWatch, Issue: "",
+		Summary:    "a read shows newer state before the watch event that announces it",
+		Guarantees: []string{"watches"},
+		Workloads:  []string{"watch"}, Nemeses: []string{"kill-leader"},
+	},
+	{
+		Name: ForgetSeen, Issue: "",
+		Summary:    "a session resumes on a server that is behind what it has seen",
+		Guarantees: []string{"session-order"},
+		Workloads:  []string{"register"}, Nemeses: []string{"partition-followers"},
+	},
+	{
+		Name: ForgetEpochs, Issue: "ZOOKEEPER-335",
+		Summary:    "a server forgets the epoch that it accepted when it restarts",
+		Guarantees: []string{"durability", "convergence", "linearizable"},
+		Workloads:  []string{"register", "set"}, Nemeses: []string{"kill-leader", "power-loss"},
+	},
+}

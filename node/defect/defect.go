@@ -1,0 +1,100 @@
+// Package defect names real mistakes that can be switched on inside the server, each at the place
+// where such a mistake is made, so that the toolkit's own power to find bugs is measured.
+//
+// A defect is a question that the code asks at its one place: "if defects.On(defect.SkipTrunc)".
+// The package must not know that place, nor who searches for the bug.
+package defect
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+)
+
+// Name is a defect's word on the command line.
+type Name string
+
+// The defects. What each one breaks stands in its Description.
+const (
+	// CommitBeforeQuorum makes the leader commit a proposal on its own acknowledgement alone.
+	CommitBeforeQuorum Name = "commit-before-quorum"
+	// AckBeforeFsync makes the sync processor pass proposals on before they are on disk.
+	AckBeforeFsync Name = "ack-before-fsync"
+	// SkipTrunc makes a learner keep what TRUNC told it to give up.
+	SkipTrunc Name = "skip-trunc"
+	// ServeUnsynchronised makes a server answer reads, from the tree that it has, while it looks for
+	// a leader or is not yet synchronised with it.
+	ServeUnsynchronised Name = "serve-unsynchronised"
+	// KeepEphemerals makes the end of a session forget the session's ephemeral znodes.
+	KeepEphemerals Name = "keep-ephemerals"
+	// DuplicateSequence takes the suffix of a sequential znode from the number of children that
+	// there are, not from the number that there ever were.
+	DuplicateSequence Name = "duplicate-sequence"
+	// PartialMulti applies the operations of a failed multi that stand before the failing one.
+	PartialMulti Name = "partial-multi"
+	// LostWatch re-registers a returning client's watches without looking at what it missed.
+	LostWatch Name = "lost-watch"
+	// LateWatch sends watch events after the replies that show the newer state.
+	LateWatch Name = "late-watch"
+	// ForgetSeen lets a session resume on a server that is behind what the session has seen.
+	ForgetSeen Name = "forget-seen"
+	// ForgetEpochs makes a server keep its accepted epoch in memory only.
+	ForgetEpochs Name = "forget-epochs"
+)
+
+// Description tells people about a defect, and the harness how to look for it.
+type Description struct {
+	Name Name
+	// Issue is the real bug that it is like, if there is one.
+	Issue string
+	// Summary says in a line what the server does wrong.
+	Summary string
+	// Guarantees are the checkers that may name it; the first is the most telling.
+	Guarantees []string
+	// Workloads and Nemeses are what brings it out.
+	Workloads []string
+	Nemeses   []string
+	// NeedsPowerLoss is true if it shows only where un-synced bytes are lost.
+	NeedsPowerLoss bool
+}
+
+// Set is the defects that are switched on. The nil set has none.
+type Set map[Name]bool
+
+// On tells whether a defect is switched on.
+func (s Set) On(name Name) bool { return s[name] }
+
+// Parse reads a comma-separated list of names.
+func Parse(list string) (Set, error) {
+	set := Set{}
+	for _, word := range strings.Split(list, ",") {
+		word = strings.TrimSpace(word)
+		if word == "" {
+			continue
+		}
+		if _, known := Find(Name(word)); !known {
+			return nil, fmt.Errorf("unknown defect %q; known are: %s", word, strings.Join(names(), ", "))
+		}
+		set[Name(word)] = true
+	}
+	return set, nil
+}
+
+// Find returns the description of a defect.
+func Find(name Name) (Description, bool) {
+	for _, d := range Catalogue {
+		if d.Name == name {
+			return d, true
+		}
+	}
+	return Description{}, false
+}
+
+func names() []string {
+	var words []string
+	for _, d := range Catalogue {
+		words = append(words, string(d.Name))
+	}
+	sort.Strings(words)
+	return words
+}

@@ -1,0 +1,142 @@
+package peer
+
+import (
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"ordeal/node/defect"
+	"ordeal/node/disk"
+	"ordeal/node/election"
+	"ordeal/node/jute"
+	"ordeal/node/quorum"
+	"ordeal/node/tree"
+)
+
+// Link names one learner's connection to this server's learner port. The runner chooses it, never
+// the same twice.
+type Link int64
+
+// Conn names one client connection. The runner chooses it, never the same twice.
+type Conn int64
+
+// Now is the time as the runner tells it.
+type Now struct {
+	// Elapsed is monotonic, since any fixed moment.
+	Elapsed time.Duration
+	// Wall is milliseconds since 1970, for transaction times.
+	Wall int64
+}
+
+// Config is everything a peer must know before its first input. Durations are already in time
+// units, not in ticks.
+type Config struct {
+	MyID       int64
+	Membership *quorum.Config // who votes, who observes, where they listen
+	Standalone bool           // one server, no election
+
+	TickTime          time.Duration
+	InitLimit         int // in ticks
+	SyncLimit         int // in ticks
+	SessionTimeoutMin time.Duration
+	SessionTimeoutMax time.Duration
+
+	SnapCount          int     // transactions between snapshots
+	SnapSizeBytes      int64   // or bytes
+	SnapshotSizeFactor float64 // protocol.md 5.2 rule 5
+	CommitLogCount     int     // entries kept in memory for DIFF
+	OutstandingMax     int     // zookeeper.globalOutstandingLimit
+	MaxBuffer          int     // jute.maxbuffer in bytes
+	LeaderServes       bool
+	SyncByQuorum       bool // confirm leadership before a sync is answered (ZOOKEEPER-1675)
+
+	Tree    tree.Options
+	Random  *rand.Rand // the only source of chance
+	Defects defect.Set
+	Log     *slog.Logger
+	Reader  disk.Reader
+}
+
+// LearnerMessage is a packet between leader and learner. A SNAP packet carries the tree beside it,
+// since its bytes follow the packet without a frame.
+type LearnerMessage struct {
+	Packet *jute.QuorumPacket
+	// Outgoing is what the runner must stream behind an outgoing SNAP packet.
+	Outgoing *tree.Snapshotter
+	// Incoming is the tree that the runner read behind an incoming SNAP packet.
+	Incoming *tree.Tree
+}
+
+// Ready is what a peer wants done since it was last asked, in this order: disk operations first
+// (they are only queued), then messages. It must be taken after every input or small batch of
+// inputs.
+type Ready struct {
+	Disk          []disk.Operation
+	Notifications []Notification  // to the election ports
+	Leader        []LeaderCommand // this server is a learner
+	Learners      []LearnerOutput // this server is a leader
+	Clients       []ClientOutput
+	// LearnerPort, when not nil, asks the runner to open (true) or close (false) the learner port. It
+	// is open exactly while this server leads: a learner that is refused tries again, one that is
+	// accepted and dropped gives up (protocol.md 12, item 11).
+	LearnerPort *bool
+	// Fatal is a state in which the server must not go on: a disk that failed, an invariant of
+	// the peer protocol that a leader broke. The runner ends the process with it.
+	Fatal error
+}
+
+// Notification is an election message to one server.
+type Notification struct {
+	To      int64
+	Message election.Notification
+}
+
+// LeaderCommand is what a learner wants of its one connection to the leader.
+type LeaderCommand struct {
+	// Attempt numbers connections. Inputs name it, so that what an earlier connection still
+	// delivers is told apart and ignored.
+	Attempt uint64
+	// Connect asks for a connection to the learner port of server ConnectTo, retried by the runner
+	// until Deadline (5 attempts 100 ms apart, protocol.md 5.1); it answers with LeaderConnected
+	// or LeaderClosed.
+	Connect   bool
+	ConnectTo int64
+	Deadline  time.Duration
+	Message   *LearnerMessage
+	Close     bool
+}
+
+// LearnerOutput is a packet to one learner, or the end of its connection.
+type LearnerOutput struct {
+	Link    Link
+	Message *LearnerMessage
+	Close   bool
+}
+
+// ClientOutput is one frame (without its length) to a client, or the end of its connection after
+// what was sent before.
+type ClientOutput struct {
+	Conn  Conn
+	Frame []byte
+	Close bool
+}
+
+// State is what four-letter words and metrics show.
+type State struct {
+	Role         string // looking, leading, following, observing, standalone
+	Serving      bool
+	LeaderID     int64 // 0 if unknown
+	Epoch        int64
+	LastZxid     int64 // last applied
+	Outstanding  int
+	Nodes        int
+	Watches      int
+	Ephemerals   int
+	DataSize     int64
+	Sessions     int
+	Learners     int
+	ProposalLast int // sizes in bytes, leader only
+	ProposalMin  int
+	ProposalMax  int
+	Phase        string // discovery, synchronization, broadcast, election
+}
