@@ -1,0 +1,90 @@
+package quorum
+
+// Verifier decides which sets of servers may act for the ensemble. Any two quorums of one verifier
+// have a server in common.
+type Verifier interface {
+	// ContainsQuorum tells whether the servers whose value is true form a quorum. Servers that do
+	// not vote count for nothing.
+	ContainsQuorum(servers map[int64]bool) bool
+	// Weight is what a server's vote weighs. A server of weight 0 cannot be elected; one that does
+	// not vote weighs 0.
+	Weight(id int64) int64
+}
+
+// Verifier returns the membership's rule: groups with weights if there are groups, else a majority
+// of the voters.
+func (c *Config) Verifier() Verifier {
+	if len(c.Groups) > 0 {
+		return newHierarchical(c)
+	}
+	return majority{voters: c.Voters()}
+}
+
+// Size is the smallest number of voters that can form a quorum, for throttles and metrics. It takes
+// every vote as equal.
+func (c *Config) Size() int { return len(c.Voters())/2 + 1 }
+
+type majority struct {
+	voters []int64
+}
+
+func (m majority) ContainsQuorum(servers map[int64]bool) bool {
+	count := 0
+	for _, id := range m.voters {
+		if servers[id] {
+			count++
+		}
+	}
+	return count > len(m.voters)/2
+}
+
+func (m majority) Weight(id int64) int64 {
+	for _, voter := range m.voters {
+		if voter == id {
+			return 1
+		}
+	}
+	return 0
+}
+
+// hierarchical wants more than half of the weight in more than half of the groups that have any
+// weight (Apache: QuorumHierarchical).
+type hierarchical struct {
+	groups           []Group
+	weights          map[int64]int64
+	groupsWithWeight int
+}
+
+func newHierarchical(c *Config) *hierarchical {
+	h := &hierarchical{groups: c.Groups, weights: map[int64]int64{}}
+	for _, group := range c.Groups {
+		total := int64(0)
+		for _, id := range group.Members {
+			h.weights[id] = c.weight(id)
+			total += h.weights[id]
+		}
+		if total > 0 {
+			h.groupsWithWeight++
+		}
+	}
+	return h
+}
+
+func (h *hierarchical) ContainsQuorum(servers map[int64]bool) bool {
+	groups := 0
+	for _, group := range h.groups {
+		total, present := int64(0), int64(0)
+		for _, id := range group.Members {
+			total += h.weights[id]
+			if servers[id] {
+				present += h.weights[id]
+			}
+		}
+		if present > total/2 {
+			groups++
+		}
+	}
+	return groups > h.groupsWithWeight/2
+}
+
+func (h *hierarchical) Weight(id int64) int64 { return h.weights[id] }
