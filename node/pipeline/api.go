@@ -1,0 +1,180 @@
+package pipeline
+
+import (
+	"log/slog"
+	"time"
+
+	"ordeal/node/defect"
+	"ordeal/node/disk"
+	"ordeal/node/jute"
+)
+
+// Conn names one client connection; the runner never gives a number twice.
+type Conn int64
+
+// Origin names where a request came from: the connection of the learner that forwarded it, or
+// Local. A session belongs to the origin that it was last seen at (protocol.md 2.14).
+type Origin int64
+
+// Local is the origin of this server's own clients. No learner's connection may have this number.
+const Local Origin = 0
+
+// Now is the time as the runner tells it.
+type Now struct {
+	// Elapsed is monotonic, since any fixed moment.
+	Elapsed time.Duration
+	// Wall is milliseconds since 1970, for transaction times.
+	Wall int64
+}
+
+// Role is the place of a server in its ensemble, for as long as a Server lives.
+type Role uint8
+
+// The roles.
+const (
+	Standalone Role = iota + 1
+	Leader
+	Follower
+	Observer
+)
+
+// String gives the role as four-letter words show it.
+func (r Role) String() string {
+	return [...]string{"", "standalone", "leader", "follower", "observer"}[r]
+}
+
+// Config is what a server must know before its first input.
+type Config struct {
+	Role     Role
+	ServerID int64 // the top byte of session ids; 1 for standalone
+	// Epoch is the epoch that a leader leads; its transactions are numbered Epoch<<32 + 1 and on.
+	Epoch int64
+
+	TickTime          time.Duration
+	SessionTimeoutMin time.Duration
+	SessionTimeoutMax time.Duration
+
+	OutstandingMax int // zookeeper.globalOutstandingLimit, already divided for this role; 0: the default
+	MaxBuffer      int // jute.maxbuffer in bytes; 0: the default
+
+	// SuperDigest is zookeeper.DigestAuthenticationProvider.superDigest ("super:<base64>"), or "".
+	SuperDigest string
+	// SkipACL is zookeeper.skipACL=yes.
+	SkipACL bool
+	// ExtendedTypes is zookeeper.extendedTypesEnabled: TTL nodes. It must be what the tree was made with.
+	ExtendedTypes bool
+	// DigestEnabled is zookeeper.digest.enabled: transactions carry the tree's expected digest. It
+	// must be what the tree was made with.
+	DigestEnabled bool
+	// EnforceQuota is zookeeper.enforceQuota.
+	EnforceQuota bool
+
+	Defects defect.Set
+	Log     *slog.Logger
+	// Schedule chooses the stage that works next when several have work, and answers ok=false to
+	// leave the rest for a later call of Work. Nil works in the order of the stages until nothing is
+	// left. It is for simulators.
+	Schedule func(ready []Stage) (next Stage, ok bool)
+}
+
+// OutstandingMaxDefault is Apache's zookeeper.globalOutstandingLimit.
+const OutstandingMaxDefault = 1000
+
+// Outputs is where a server's wishes go. A method may be answered at once by an input of the same
+// server (Acknowledge by Commit, for instance): the input is then queued and worked off before the
+// outermost input returns.
+type Outputs struct {
+	Clients Clients
+	Log     Log
+	Leading Leading // Leader only
+	Learner Learner // Follower and Observer only
+}
+
+// Clients is the way to this server's own clients.
+type Clients interface {
+	// Send queues one frame (without its length) to a client. Frames leave in the order of the calls.
+	Send(conn Conn, frame []byte)
+	// Close ends a connection after what was sent before. The server has forgotten it already; a
+	// ClientClosed that comes later does no harm.
+	Close(conn Conn)
+	// PauseReading asks to stop (true) or go on (false) reading from all clients, because too many
+	// requests are outstanding. Frames that come nevertheless are taken.
+	PauseReading(pause bool)
+}
+
+// Log is the way to the transaction log, and to whoever keeps the newest transactions in memory.
+type Log interface {
+	// Append puts an entry behind the log.
+	Append(entry disk.Entry)
+	// Sync forces what was appended before to the disk; the ticket comes back through Server.Synced.
+	Sync() disk.Ticket
+	// Applied tells that an entry has become part of the tree, in the order of zxids. It is the
+	// moment to keep it for DIFF (committedLog) and to take it off toBeApplied.
+	Applied(entry disk.Entry)
+}
+
+// Leading is the way of a leader to ZAB.
+type Leading interface {
+	// Propose hands over the next transaction, to be sent to the followers. Zxids have no gaps.
+	Propose(entry disk.Entry)
+	// Acknowledge is the leader's own acknowledgement: its log holds everything up to zxid on disk.
+	Acknowledge(zxid int64)
+	// Sync asks for the moment at which everything that was proposed before is committed and (with
+	// SyncByQuorum, ZOOKEEPER-1675) a quorum has confirmed after this call that this server still
+	// leads. Then a SYNC packet goes to the learner, or for a sync of a client of the leader's own
+	// (origin Local) Server.SyncDone is called. Syncs complete in the order of the calls.
+	Sync(origin Origin)
+	// Resign gives up leadership, for instance because the epoch has no zxid left.
+	Resign(reason string)
+}
+
+// Learner is the way of a follower or observer to its leader.
+type Learner interface {
+	// Forward sends a request of a client to the leader (REQUEST).
+	Forward(request Forwarded)
+	// Acknowledge sends ACK: this server's log holds everything up to zxid on disk. Observers
+	// never call it.
+	Acknowledge(zxid int64)
+	// Revalidate asks the leader whether a session that moved here is alive (REVALIDATE). The answer
+	// comes back through Server.Revalidated.
+	Revalidate(session int64, timeoutMs int32)
+}
+
+// Forwarded is a client's request on its way from a learner to the leader.
+type Forwarded struct {
+	Session  int64
+	Cxid     int32
+	Type     jute.OpCode
+	Body     []byte // the request record, without a header
+	Authinfo []jute.Id
+}
+
+// Touch tells that a session was heard of, and the timeout that it has.
+type Touch struct {
+	Session   int64
+	TimeoutMs int32
+}
+
+// Stage names a queue that is a thread in Apache's server.
+type Stage uint8
+
+// The stages, in the order in which they work by default.
+const (
+	StagePrep   Stage = iota + 1 // PrepRequestProcessor
+	StageSync                    // SyncRequestProcessor
+	StageCommit                  // CommitProcessor
+)
+
+// ConnStats is what the four-letter word cons shows of one connection.
+type ConnStats struct {
+	Conn          Conn
+	Session       int64
+	TimeoutMs     int32
+	EstablishedAt time.Duration // Now.Elapsed at ClientConnected
+	Outstanding   int
+	Received      int64
+	Sent          int64
+	LastOp        jute.OpCode
+	LastCxid      int32
+	LastZxid      int64
+}
