@@ -54,6 +54,11 @@ type Config struct {
 	SessionTimeoutMin time.Duration
 	SessionTimeoutMax time.Duration
 
+	// SyncByQuorum is whether Leading.Sync takes a quorum's confirmation. Requests that a learner
+	// forwards behind a sync then wait until the sync is done: Apache's followers count on commits
+	// and SYNCs in the order of their requests.
+	SyncByQuorum bool
+
 	OutstandingMax int // zookeeper.globalOutstandingLimit, already divided for this role; 0: the default
 	MaxBuffer      int // jute.maxbuffer in bytes; 0: the default
 
@@ -120,13 +125,20 @@ type Leading interface {
 	// Acknowledge is the leader's own acknowledgement: its log holds everything up to zxid on disk.
 	Acknowledge(zxid int64)
 	// Sync asks for the moment at which everything that was proposed before is committed and (with
-	// SyncByQuorum, ZOOKEEPER-1675) a quorum has confirmed after this call that this server still
-	// leads. Then a SYNC packet goes to the learner, or for a sync of a client of the leader's own
-	// (origin Local) Server.SyncDone is called. Syncs complete in the order of the calls.
-	Sync(origin Origin)
+	// Config.SyncByQuorum, ZOOKEEPER-1675) a quorum has confirmed, after this call, that this server
+	// still leads. Then Server.SyncDone(ticket) is called; if that moment is now, it may be called
+	// at once. Syncs complete in the order of the calls, and none completes after the commit of a
+	// transaction that was proposed later than the sync unless SyncByQuorum is on.
+	Sync(ticket SyncTicket)
+	// SendSync sends a SYNC packet to a learner, whose oldest outstanding sync it answers. It leaves
+	// behind the COMMITs that were sent to that learner before.
+	SendSync(learner Origin)
 	// Resign gives up leadership, for instance because the epoch has no zxid left.
 	Resign(reason string)
 }
+
+// SyncTicket names a sync that waits for the leader's confirmation.
+type SyncTicket uint64
 
 // Learner is the way of a follower or observer to its leader.
 type Learner interface {

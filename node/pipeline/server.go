@@ -61,8 +61,8 @@ func (s *Server) LearnerRevalidate(origin Origin, session int64, timeoutMs int32
 // LearnerTouch takes what rode on a learner's PING (Leader).
 func (s *Server) LearnerTouch(touches []Touch) {}
 
-// SyncDone completes the oldest Leading.Sync with origin Local that is not complete yet (Leader).
-func (s *Server) SyncDone() {}
+// SyncDone completes a Leading.Sync (Leader).
+func (s *Server) SyncDone(ticket SyncTicket) {}
 
 // Proposal takes the next transaction to log and to acknowledge (Follower).
 func (s *Server) Proposal(entry disk.Entry) error { return nil }
