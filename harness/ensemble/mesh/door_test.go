@@ -1,0 +1,98 @@
+package mesh
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
+)
+
+// freeAddress is a loopback address and a port below the ephemeral range.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	for port := 20000 + os.Getpid()%1000; port < 32768; port++ {
+		address := fmt.Sprintf("127.0.0.1:%d", port)
+		listener, err := net.Listen("tcp4", address)
+		if err == nil {
+			require.NoError(t, listener.Close())
+			return address
+		}
+	}
+	t.Fatal("no free port below 32768")
+	return ""
+}
+
+func TestDoorTreatsCallersAsANetworkWould(t *testing.T) {
+	accepted := make(chan *net.TCPConn, 8)
+	d, err := openDoor(freeAddress(t), func(conn *net.TCPConn) { accepted <- conn })
+	require.NoError(t, err)
+	address := d.listener.Addr().String()
+	ctx, cancel := context.WithCancel(context.Background())
+	var group errgroup.Group
+	group.Go(func() error { return d.serve(ctx) })
+	defer func() {
+		cancel()
+		require.NoError(t, group.Wait())
+	}()
+
+	knock := func() error {
+		conn, err := net.DialTimeout("tcp4", address, 300*time.Millisecond)
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		return (<-accepted).Close()
+	}
+	// Each state is entered from each other one, twice.
+	for _, state := range []doorState{
+		doorOpen, doorHanging, doorOpen, doorRefusing, doorOpen, doorHanging, doorRefusing,
+		doorHanging, doorHanging, doorOpen, doorOpen, doorRefusing, doorRefusing, doorOpen,
+	} {
+		require.NoError(t, d.set(ctx, state))
+		err := knock()
+		switch state {
+		case doorOpen:
+			require.NoError(t, err)
+		case doorHanging:
+			var timeout net.Error
+			require.ErrorAs(t, err, &timeout)
+			require.True(t, timeout.Timeout(), "expected no answer, found %v", err)
+		case doorRefusing:
+			require.ErrorIs(t, err, syscall.ECONNREFUSED)
+		}
+		require.Empty(t, accepted, "the door's own connection must not be seen")
+	}
+}
+
+func TestHangingCallerGetsThroughAfterTheDoorOpens(t *testing.T) {
+	accepted := make(chan *net.TCPConn, 8)
+	d, err := openDoor(freeAddress(t), func(conn *net.TCPConn) { accepted <- conn })
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	var group errgroup.Group
+	group.Go(func() error { return d.serve(ctx) })
+	defer func() {
+		cancel()
+		require.NoError(t, group.Wait())
+	}()
+	require.NoError(t, d.set(ctx, doorHanging))
+
+	called := make(chan struct{})
+	group.Go(func() error {
+		close(called)
+		conn, err := net.DialTimeout("tcp4", d.listener.Addr().String(), 10*time.Second)
+		if err != nil {
+			return err
+		}
+		return conn.Close()
+	})
+	<-called
+	require.NoError(t, d.set(ctx, doorOpen))
+	(<-accepted).Close()
+}

@@ -1,0 +1,143 @@
+package process
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"ordeal/results/history"
+)
+
+// Refuses names the faults that need what this ensemble has not.
+func (e *Ensemble) Refuses() map[history.FaultKind]string {
+	refused := map[history.FaultKind]string{}
+	const why = "kill -9 keeps the page cache, so that nothing un-synced would be lost"
+	if others := e.notAllNode(); others != "" {
+		refused[history.PowerLoss] = fmt.Sprintf("%s; only our node can hold bytes back until they are synced, and %s", why, others)
+	} else if !e.spec.HoldUnsynced {
+		refused[history.PowerLoss] = why + "; the members were not told to hold bytes back until they are synced"
+	}
+	if len(e.members) == 1 {
+		refused[history.Cut] = "an ensemble of one has no links"
+	}
+	return refused
+}
+
+// Inject applies a fault. If it fails, Heal takes back what was done nevertheless.
+func (e *Ensemble) Inject(ctx context.Context, fault history.Fault) error {
+	if why, refused := e.Refuses()[fault.Kind]; refused {
+		return fmt.Errorf("%s is not possible: %s", fault, why)
+	}
+	members, err := e.find(fault)
+	if err != nil {
+		return fmt.Errorf("%s is not possible: %w", fault, err)
+	}
+	e.mutex.Lock()
+	_, known := e.faults[fault.ID]
+	if !known {
+		e.faults[fault.ID] = fault
+	}
+	e.mutex.Unlock()
+	if known {
+		return fmt.Errorf("%s: a fault numbered %d is on already", fault, fault.ID)
+	}
+	if err := e.apply(ctx, fault, members); err != nil {
+		return fmt.Errorf("%s: %w", fault, err)
+	}
+	return nil
+}
+
+func (e *Ensemble) apply(ctx context.Context, fault history.Fault, members []*member) error {
+	switch fault.Kind {
+	case history.Cut:
+		return e.mesh.Cut(ctx, fault.ID, fault.Links, fault.Mode)
+	case history.ClientCut:
+		mode := fault.Mode
+		if mode == "" {
+			mode = history.Drop
+		}
+		return e.mesh.CutClients(ctx, fault.ID, fault.Members, mode)
+	}
+	for _, m := range members {
+		if !m.isRunning() {
+			return fmt.Errorf("member %d is not running", m.id)
+		}
+	}
+	switch fault.Kind {
+	case history.Kill, history.PowerLoss:
+		for _, m := range members {
+			m.hold(fault.ID)
+		}
+		return kill(ctx, members)
+	case history.Stop:
+		for _, m := range members {
+			m.hold(fault.ID)
+		}
+		return stop(ctx, members)
+	case history.Pause:
+		var failures []error
+		for _, m := range members {
+			failures = append(failures, m.signal(unix.SIGSTOP, false))
+		}
+		for _, m := range members {
+			failures = append(failures, m.standsStill(ctx))
+		}
+		return errors.Join(failures...)
+	}
+	return fmt.Errorf("unknown kind of fault; known are %v", history.FaultKinds)
+}
+
+// Heal takes a fault back.
+func (e *Ensemble) Heal(ctx context.Context, fault history.Fault) error {
+	e.mutex.Lock()
+	fault, known := e.faults[fault.ID]
+	delete(e.faults, fault.ID)
+	e.mutex.Unlock()
+	if !known {
+		return fmt.Errorf("heal %s: no fault numbered %d is on", fault, fault.ID)
+	}
+	members, err := e.find(fault)
+	if err != nil {
+		return fmt.Errorf("heal %s: %w", fault, err)
+	}
+	var failures []error
+	switch fault.Kind {
+	case history.Cut, history.ClientCut:
+		failures = append(failures, e.mesh.Heal(ctx, fault.ID))
+	case history.Pause:
+		for _, m := range members {
+			// A member that was killed or crashed while it was paused has nothing to resume.
+			if m.isRunning() && !e.pausedByOthers(m.id) {
+				failures = append(failures, m.signal(unix.SIGCONT, false))
+			}
+		}
+	default:
+		for _, m := range members {
+			m.release(fault.ID)
+			failures = append(failures, m.start(ctx))
+		}
+	}
+	if err := errors.Join(failures...); err != nil {
+		return fmt.Errorf("heal %s: %w", fault, err)
+	}
+	return nil
+}
+
+// pausedByOthers tells whether a pause that is still on wants the member to stand still.
+func (e *Ensemble) pausedByOthers(member int) bool {
+	e.mutex.Lock()
+	defer e.mutex.Unlock()
+	for _, fault := range e.faults {
+		if fault.Kind != history.Pause {
+			continue
+		}
+		for _, id := range fault.Members {
+			if id == member {
+				return true
+			}
+		}
+	}
+	return false
+}
