@@ -1,0 +1,50 @@
+# Ordeal. Two targets do everything, set-up included: "make run" and "make test".
+
+GO ?= go
+DRIVER ?= auto
+ARGS ?=
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOTESTSUM := gotest.tools/gotestsum@v1.13.0
+# The module asks for nothing of the repository's history, so that a tarball builds as well.
+BUILDFLAGS := -trimpath -buildvcs=false
+TEST_TIMEOUT := 20m
+
+export CGO_ENABLED = 0
+
+.PHONY: run build test unit race integration lint deps bench power clean
+
+run: build ## build and run the default test: make run DRIVER=process ARGS='--duration 20s'
+	bin/ordeal run --driver $(DRIVER) $(ARGS)
+
+build: ## build bin/ordeal, static
+	$(GO) build $(BUILDFLAGS) -o bin/ordeal ./harness/cmd/ordeal
+
+test: deps lint race integration ## everything, with what it needs installed first
+
+deps: ## install what the tests need where that is allowed, name it otherwise
+	.ci/install
+
+lint: ## gofmt, go vet, staticcheck
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
+	if [ -n "$$unformatted" ]; then echo "gofmt: these files are not formatted: $$unformatted"; exit 1; fi
+	$(GO) vet -tags integration ./...
+	$(GO) run $(STATICCHECK) -tags integration ./...
+
+unit: ## fast tests only
+	$(GO) run $(GOTESTSUM) --format pkgname -- ./...
+
+race: ## fast tests under the race detector
+	CGO_ENABLED=1 $(GO) run $(GOTESTSUM) --format pkgname -- -race -timeout $(TEST_TIMEOUT) ./...
+
+integration: build ## tests with Docker, Java and Apache ZooKeeper
+	$(GO) run $(GOTESTSUM) --format testname -- -tags integration -run Integration -p 1 -timeout $(TEST_TIMEOUT) ./...
+
+bench: ## measure speed: benchmarks assert nothing
+	$(GO) test -run '^$$' -bench . -benchtime 1s ./...
+
+power: build ## does the toolkit find every planted defect, and nothing in sound servers?
+	bin/ordeal power $(ARGS)
+
+clean: ## remove what was built, and what killed runs left behind
+	-[ -x bin/ordeal ] && bin/ordeal clean
+	rm -rf bin

@@ -1,0 +1,215 @@
+// Package container runs members as containers of a Docker engine, on a private network of their own.
+//
+// Beside each member stands an agent container (package agent) that owns the member's network
+// namespace: addresses, published ports and link faults outlive a kill, and the image under test
+// stays untouched. Link faults are packet filters in that namespace, on arrival, so each direction
+// of a link is cut by itself. Ports are published on the loopback address only, or, for an engine on
+// another host, on that host.
+//
+// The package knows Docker and faults. It must not know workloads, checkers, or why a fault is
+// applied.
+package container
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/testcontainers/testcontainers-go"
+	"github.com/testcontainers/testcontainers-go/network"
+	"golang.org/x/sync/errgroup"
+
+	"ordeal/harness/ensemble"
+	"ordeal/harness/ensemble/agent"
+	"ordeal/results/history"
+)
+
+const loopback = "127.0.0.1"
+
+// closeTimeout bounds the removal of everything at the end, also after the run's own context ended.
+const closeTimeout = 30 * time.Second
+
+// Ensemble is an ensemble in containers. It implements ensemble.Ensemble.
+type Ensemble struct {
+	spec    ensemble.Spec
+	engine  *testcontainers.DockerClient
+	network *testcontainers.DockerNetwork
+	members []*member
+	images  map[string]string // what ran, for Versions
+
+	mu     sync.Mutex
+	active map[int]history.Fault // link and client cuts that are on, by fault ID
+	closed bool
+
+	watching  errgroup.Group
+	stopWatch context.CancelFunc
+}
+
+// Start makes the network, the agents and the members, and returns when all processes run. What it
+// made is removed again if it fails.
+func Start(ctx context.Context, spec ensemble.Spec) (*Ensemble, error) {
+	engine, err := connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	watchContext, stopWatch := context.WithCancel(context.WithoutCancel(ctx))
+	e := &Ensemble{spec: spec, engine: engine, active: map[int]history.Fault{}, images: map[string]string{}, stopWatch: stopWatch}
+	if err := e.start(ctx, watchContext); err != nil {
+		return nil, errors.Join(err, e.Close(context.WithoutCancel(ctx)))
+	}
+	return e, nil
+}
+
+func (e *Ensemble) start(ctx, watchContext context.Context) error {
+	program, err := BuildNode(ctx, e.spec.Binary)
+	if err != nil {
+		return err
+	}
+	e.images["agent"] = program
+	e.network, err = network.New(ctx, network.WithLabels(e.labels()))
+	if err != nil {
+		return fmt.Errorf("make a network for the run: %w", err)
+	}
+	e.members = make([]*member, len(e.spec.Implementations))
+	for i, implementation := range e.spec.Implementations {
+		image, err := e.imageOf(ctx, implementation, program)
+		if err != nil {
+			return err
+		}
+		e.members[i] = &member{id: i + 1, implementation: implementation, image: image, ensemble: e}
+		if e.images[string(implementation)], err = e.digest(ctx, image); err != nil {
+			return err
+		}
+	}
+	if err := e.each(ctx, func(ctx context.Context, m *member) error { return m.startAgent(ctx, program) }); err != nil {
+		return err
+	}
+	e.watching.Go(func() error { return e.watch(watchContext) })
+	return e.each(ctx, func(ctx context.Context, m *member) error { return m.create(ctx) })
+}
+
+// each does something to all members at once.
+func (e *Ensemble) each(ctx context.Context, do func(context.Context, *member) error) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for _, m := range e.members {
+		if m == nil {
+			continue
+		}
+		group.Go(func() error {
+			if err := do(ctx, m); err != nil {
+				return fmt.Errorf("member %d: %w", m.id, err)
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+func (e *Ensemble) labels() map[string]string {
+	return map[string]string{labelRun: e.spec.Run, labelOwner: self()}
+}
+
+// Driver is "container".
+func (e *Ensemble) Driver() string { return "container" }
+
+// Size is the number of members.
+func (e *Ensemble) Size() int { return len(e.members) }
+
+// ClientAddress is where clients of this member connect.
+func (e *Ensemble) ClientAddress(member int) string { return e.members[member-1].clientAddress }
+
+// ProbeAddress is where the harness asks a member; the agent forwards it, past client cuts.
+func (e *Ensemble) ProbeAddress(member int) string { return e.members[member-1].probeAddress }
+
+// Versions names the image of each implementation, by its digest.
+func (e *Ensemble) Versions() map[string]string { return e.images }
+
+// Refuses names the faults that this ensemble cannot give.
+func (e *Ensemble) Refuses() map[history.FaultKind]string { return ensemble.RefusedFaults(e.spec) }
+
+// Close removes all containers and the network.
+func (e *Ensemble) Close(ctx context.Context) error {
+	e.mu.Lock()
+	closed := e.closed
+	e.closed = true
+	e.mu.Unlock()
+	if closed {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer cancel()
+	e.stopWatch()
+	err := e.watching.Wait()
+	err = errors.Join(err, e.each(ctx, func(ctx context.Context, m *member) error { return m.remove(ctx) }))
+	if e.network != nil {
+		err = errors.Join(err, e.network.Remove(ctx))
+	}
+	return errors.Join(err, e.engine.Close())
+}
+
+// remoteHost is the host of a Docker engine that is not on this machine, or empty.
+func remoteHost() string {
+	address, err := url.Parse(os.Getenv("DOCKER_HOST"))
+	if err != nil || address.Scheme == "unix" || address.Scheme == "" {
+		return ""
+	}
+	host := address.Hostname()
+	if ip, err := netip.ParseAddr(host); host == "localhost" || (err == nil && ip.IsLoopback()) {
+		return ""
+	}
+	return host
+}
+
+// published is the address on which a container's port is reached from here.
+func published(ctx context.Context, container testcontainers.Container, port int) (string, error) {
+	mapped, err := container.MappedPort(ctx, strconv.Itoa(port)+"/tcp")
+	if err != nil {
+		return "", fmt.Errorf("find the published port of %d: %w", port, err)
+	}
+	host := remoteHost()
+	if host == "" {
+		host = loopback
+	}
+	return net.JoinHostPort(host, mapped.Port()), nil
+}
+
+// links are the faults that a member's packet filter must apply: everything from whom it is cut.
+func (e *Ensemble) rules(m *member) agent.Rules {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var rules agent.Rules
+	seen := map[int]history.CutMode{}
+	for _, fault := range e.active {
+		switch fault.Kind {
+		case history.Cut:
+			for _, link := range fault.Links {
+				// Two cuts of one link: the silent one hides the other.
+				if link.To == m.id && seen[link.From] != history.Drop {
+					seen[link.From] = fault.Mode
+				}
+			}
+		case history.ClientCut:
+			for _, id := range fault.Members {
+				if id == m.id {
+					rules.Clients = history.Drop
+					if fault.Mode != "" {
+						rules.Clients = fault.Mode
+					}
+				}
+			}
+		}
+	}
+	for _, peer := range e.members {
+		if mode, cut := seen[peer.id]; cut {
+			rules.From = append(rules.From, agent.Source{Address: peer.address, Mode: mode})
+		}
+	}
+	return rules
+}
