@@ -25,9 +25,9 @@ const (
 
 // Options bound what checkers may use and how strictly they judge.
 type Options struct {
-	// Time is the budget of the linearizability search, all partitions together.
+	// Time is the budget of the linearizability search, all partitions together; 0 for DefaultTime.
 	Time time.Duration
-	// MemoryBytes is the budget of the same.
+	// MemoryBytes is what one checker may keep of a history; 0 for DefaultMemoryBytes.
 	MemoryBytes int64
 	// StrictSync makes a stale read after sync a violation for every implementation.
 	StrictSync bool
@@ -50,6 +50,9 @@ type Result struct {
 	Guarantee string `json:"guarantee"`
 	// Judged counts what was looked at: operations, events, znodes. Valid with 0 does not exist.
 	Judged int `json:"judged"`
+	// Empty is true if the run should have given this checker something to judge and did not. A run
+	// with an empty checker did too little.
+	Empty bool `json:"empty,omitempty"`
 	// Reason says why the answer is skipped or unknown.
 	Reason string `json:"reason,omitempty"`
 	// Evidence is lines of words, the smallest that show a violation, or a known weakness.

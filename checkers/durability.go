@@ -1,0 +1,176 @@
+package checkers
+
+import (
+	"context"
+	"hash/maphash"
+	"maps"
+	"slices"
+	"time"
+
+	"ordeal/results/history"
+)
+
+// durability judges the promise that an acknowledged write is never lost. What a later write may have
+// replaced is judged by versions and zxids, which never go back.
+var durability = &guarantee{
+	name:     "durability",
+	describe: "every acknowledged write is in the final tree of every member",
+	promise:  "An acknowledged write is on a majority of disks, and no minority of failures loses it.",
+	nothing:  "no acknowledged write could be compared with a final tree",
+	start: func(options Options) judge {
+		return &durabilityJudge{seed: maphash.MakeSeed(), memory: newMemory(options),
+			last: map[string]*lastWrite{}, finals: map[int]bool{}}
+	},
+}
+
+// lastWrite is the acknowledged write of a path with the greatest zxid.
+type lastWrite struct {
+	zxid      int64
+	client    int
+	operation int64
+	answered  time.Duration
+	deleted   bool
+	ephemeral bool
+	// mayBeGone is true if a delete with unknown outcome may have taken effect, or another may have
+	// changed the znode in a way that its version does not show.
+	mayBeGone bool
+	version   int32
+	versioned bool   // version is known
+	print     uint64 // of the value
+	members   memberSet
+}
+
+type durabilityJudge struct {
+	seed     maphash.Seed
+	memory   memory
+	evidence evidence
+	last     map[string]*lastWrite
+	finals   map[int]bool
+	judged   int
+}
+
+func (j *durabilityJudge) operation(op operation) {
+	switch op.request.Kind {
+	case history.Create, history.Delete, history.Set:
+		j.write(op, op.request, op.result)
+	case history.Multi:
+		for i := range op.request.Parts {
+			var part *history.Result
+			if i < len(op.result.Parts) {
+				part = &op.result.Parts[i]
+			}
+			j.write(op, &op.request.Parts[i], part)
+		}
+	}
+}
+
+// write notes one write; result is nil or unknown where the outcome is.
+func (j *durabilityJudge) write(op operation, request *history.Request, result *history.Result) {
+	if op.result.Outcome == history.Unknown {
+		if request.Kind == history.Delete {
+			if w := j.at(request.Path); w != nil {
+				w.mayBeGone = true
+			}
+		}
+		return
+	}
+	if !op.ok() || request.Kind == history.Check {
+		return
+	}
+	path := request.Path
+	if result != nil && result.Path != "" {
+		path = result.Path
+	}
+	w := j.at(path)
+	if w == nil || writeZxid(op, request, result) <= w.zxid {
+		return
+	}
+	w.zxid, w.client, w.operation, w.answered = writeZxid(op, request, result), op.client, op.id, op.ret
+	w.versioned = false
+	switch request.Kind {
+	case history.Create:
+		w.deleted, w.ephemeral = false, request.Ephemeral
+		w.version, w.versioned = 0, true
+	case history.Set:
+		w.deleted = false
+		if result != nil && result.Stat != nil {
+			w.version, w.versioned = result.Stat.Version, true
+		}
+	case history.Delete:
+		w.deleted = true
+	}
+	w.print = maphash.String(j.seed, request.Value)
+}
+
+func (j *durabilityJudge) at(path string) *lastWrite {
+	w, ok := j.last[path]
+	if !ok {
+		const each = 180 // bytes that a path costs beside its name
+		if !j.memory.take(each + len(path)) {
+			return nil
+		}
+		w = &lastWrite{}
+		j.last[path] = w
+	}
+	return w
+}
+
+func (j *durabilityJudge) event(e history.Event) {
+	switch e.Kind {
+	case history.Znode:
+		if e.Node != nil {
+			j.znode(e.Member, e.Node)
+		}
+	case history.Final:
+		j.finals[e.Member] = true
+	}
+}
+
+func (j *durabilityJudge) znode(member int, n *history.Node) {
+	w, ok := j.last[n.Path]
+	if !ok {
+		return
+	}
+	w.members.add(member)
+	if w.zxid == 0 {
+		return
+	}
+	j.judged++
+	switch {
+	case w.deleted && n.Stat.Czxid < w.zxid:
+		j.evidence.add("member %d still has %s (czxid %s), whose delete was acknowledged to %s", member, n.Path,
+			zxidWord(n.Stat.Czxid), w)
+	case w.deleted:
+	case n.Stat.Mzxid < w.zxid:
+		j.evidence.add("member %d has %s as of mzxid %s, version %d, older than the write acknowledged to %s", member, n.Path,
+			zxidWord(n.Stat.Mzxid), n.Stat.Version, w)
+	case n.Stat.Mzxid == w.zxid && maphash.String(j.seed, n.Value) != w.print:
+		j.evidence.add("member %d has %s with value %s, and not the value acknowledged to %s", member, n.Path, quote(n.Value), w)
+	case n.Stat.Mzxid == w.zxid && w.versioned && n.Stat.Version != w.version:
+		j.evidence.add("member %d has %s in version %d, and not version %d as acknowledged to %s", member, n.Path, n.Stat.Version, w.version, w)
+	}
+}
+
+func (j *durabilityJudge) finish(context.Context) Result {
+	for _, path := range slices.Sorted(maps.Keys(j.last)) {
+		w := j.last[path]
+		if w.zxid == 0 || w.deleted || w.ephemeral || w.mayBeGone {
+			continue
+		}
+		for _, member := range slices.Sorted(maps.Keys(j.finals)) {
+			if !w.members.has(member) {
+				j.judged++
+				j.evidence.add("member %d does not have %s, whose write was acknowledged to %s", member, path, w)
+			}
+		}
+	}
+	r := j.evidence.conclude(j.judged)
+	if r.Verdict == "" && j.memory.exceeded {
+		r.Verdict, r.Reason = Unknown, j.memory.reason("acknowledged writes")
+	}
+	return r
+}
+
+func (w *lastWrite) String() string {
+	return "client " + itoa(w.client) + " (operation " + itoa64(w.operation) + ", answered at " + timeWord(w.answered) + ", zxid " + zxidWord(w.zxid) + ")"
+}

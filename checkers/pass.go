@@ -1,0 +1,164 @@
+package checkers
+
+import (
+	"container/heap"
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"ordeal/results/history"
+)
+
+// forever is the return time of an operation whose outcome is not known: it may take effect at any
+// later time.
+const forever = time.Duration(math.MaxInt64)
+
+// reorderWindow is how many events are held back to put them in the order of their times. Clients
+// record from goroutines of their own, so that lines stand a little out of order.
+const reorderWindow = 4096
+
+// operation is a call joined with its return.
+type operation struct {
+	id        int64
+	client    int
+	member    int
+	workload  string
+	session   string
+	request   *history.Request
+	result    *history.Result
+	call, ret time.Duration // ret is forever if the outcome is not known
+}
+
+// read gives every event and every operation of the log to all judges.
+func read(ctx context.Context, log history.Log, judges []judge) error {
+	pending := map[int64]operation{}
+	deliver := func(e history.Event) {
+		for _, j := range judges {
+			j.event(e)
+		}
+		switch e.Kind {
+		case history.Call:
+			if e.Request != nil {
+				pending[e.Operation] = operation{id: e.Operation, client: e.Client, member: e.Member,
+					workload: e.Workload, session: e.SessionID, request: e.Request, call: e.Time, ret: forever}
+			}
+		case history.Return:
+			op, ok := pending[e.Operation]
+			if !ok || e.Result == nil {
+				return
+			}
+			delete(pending, e.Operation)
+			op.complete(e)
+			for _, j := range judges {
+				j.operation(op)
+			}
+		}
+	}
+
+	var window reorderHeap
+	var sequence int64
+	err := log.Each(func(e history.Event) error {
+		if sequence%reorderWindow == 0 {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+		}
+		sequence++
+		heap.Push(&window, queued{e, sequence})
+		if len(window) > reorderWindow {
+			deliver(heap.Pop(&window).(queued).Event)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("after event %d: %w", sequence, err)
+	}
+	for len(window) > 0 {
+		deliver(heap.Pop(&window).(queued).Event)
+	}
+	unreturned := make([]operation, 0, len(pending))
+	for _, op := range pending {
+		op.result = &history.Result{Outcome: history.Unknown}
+		unreturned = append(unreturned, op)
+	}
+	slices.SortFunc(unreturned, func(a, b operation) int { return int(a.id - b.id) })
+	for _, op := range unreturned {
+		for _, j := range judges {
+			j.operation(op)
+		}
+	}
+	return nil
+}
+
+// complete joins a call with its return.
+func (op *operation) complete(e history.Event) {
+	op.result = e.Result
+	if e.Member != 0 {
+		op.member = e.Member
+	}
+	if e.SessionID != "" {
+		op.session = e.SessionID
+	}
+	if e.Result.Outcome != history.Unknown {
+		op.ret = e.Time
+	}
+}
+
+// ok tells whether the operation took effect, or read.
+func (op operation) ok() bool { return op.result.Outcome == history.OK }
+
+// failed tells whether the ensemble answered with this error.
+func (op operation) failed(code string) bool {
+	return op.result.Answered && op.result.Outcome == history.Failed && op.result.Error == code
+}
+
+// writes tells whether the operation changes the tree if it takes effect.
+func (op operation) writes() bool {
+	switch op.request.Kind {
+	case history.Create, history.Delete, history.Set, history.Multi, history.CloseSession:
+		return true
+	}
+	return false
+}
+
+// queued is an event that waits for its place in the order of time.
+type queued struct {
+	history.Event
+	sequence int64
+}
+
+// reorderHeap orders events by time, and those of one instant as they were recorded.
+type reorderHeap []queued
+
+func (h reorderHeap) Len() int { return len(h) }
+func (h reorderHeap) Less(i, j int) bool {
+	if h[i].Time != h[j].Time {
+		return h[i].Time < h[j].Time
+	}
+	return h[i].sequence < h[j].sequence
+}
+func (h reorderHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+func (h *reorderHeap) Push(x any)   { *h = append(*h, x.(queued)) }
+func (h *reorderHeap) Pop() any {
+	last := len(*h) - 1
+	x := (*h)[last]
+	(*h)[last] = queued{}
+	*h = (*h)[:last]
+	return x
+}
+
+// writeZxid is the zxid at which an acknowledged write took effect. A stat says it; else the reply's
+// zxid does: the server answers a write in the step that applies it.
+func writeZxid(op operation, request *history.Request, result *history.Result) int64 {
+	if result != nil && result.Stat != nil {
+		switch request.Kind {
+		case history.Create:
+			return result.Stat.Czxid
+		case history.Set:
+			return result.Stat.Mzxid
+		}
+	}
+	return op.result.Zxid
+}

@@ -1,0 +1,266 @@
+package checkers
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"ordeal/results/history"
+)
+
+// syncReads judges reads that a sync precedes. They are no part of the linearizability that is judged
+// elsewhere if the implementation is known not to keep this promise.
+var syncReads = &guarantee{
+	name:      "sync-reads",
+	describe:  "a read after sync shows every write that was acknowledged before the sync was sent",
+	promise:   "A read that follows a sync sees every write acknowledged before the sync was sent.",
+	workloads: []string{"register", "bank", "queue", "lock", "set"},
+	nothing:   "no read after a sync was answered",
+	start: func(options Options) judge {
+		return &syncJudge{weak: options.KnownWeakSync && !options.StrictSync, memory: newMemory(options),
+			paths: map[string]acknowledged{}, pending: map[int64]snapshot{}, children: map[string]*membership{},
+			deletes: map[string]bool{}, creates: map[string]int{}}
+	},
+}
+
+// knownWeakness is what evidence says where a promise is known not to be kept.
+const knownWeakness = "known weakness ZOOKEEPER-1675 (sync is not a quorum operation)"
+
+// acknowledged is a write of which a client knows that it took effect.
+type acknowledged struct {
+	zxid      int64
+	deleted   bool
+	ephemeral bool
+	operation int64
+	client    int
+	answered  time.Duration
+	path      string
+}
+
+// snapshot is what had been acknowledged when a sync was sent.
+type snapshot struct {
+	newest acknowledged // of all writes
+	path   acknowledged // of the path read
+	usable bool
+}
+
+// membership is what was acknowledged of a parent's children.
+type membership struct {
+	present, gone map[string]acknowledged
+}
+
+type syncJudge struct {
+	weak     bool
+	memory   memory
+	evidence evidence
+	stale    evidence // known weakness
+	judged   int
+
+	newest acknowledged
+	paths  map[string]acknowledged
+	// fresh are writes answered at the instant fresh[0].answered: calls of that same instant overlap
+	// with them.
+	fresh    []acknowledged
+	settled  time.Duration // no write answered later is in newest and paths
+	pending  map[int64]snapshot
+	children map[string]*membership
+	// A delete that was ever sent may be why a znode is missing, and a second create why one is there.
+	deletes map[string]bool
+	creates map[string]int
+}
+
+func (j *syncJudge) event(e history.Event) {
+	if e.Kind != history.Call || e.Request == nil {
+		return
+	}
+	switch e.Request.Kind {
+	case history.SyncGet, history.SyncChildren:
+		j.settle(e.Time)
+		j.pending[e.Operation] = snapshot{newest: j.newest, path: j.paths[e.Request.Path], usable: j.settled < e.Time || j.settled == 0}
+	case history.Create, history.Delete:
+		j.sent(e.Request)
+	case history.Multi:
+		for i := range e.Request.Parts {
+			j.sent(&e.Request.Parts[i])
+		}
+	}
+}
+
+// sent notes a write that may take effect from now on.
+func (j *syncJudge) sent(r *history.Request) {
+	const each = 60 // bytes that a path costs beside its name
+	switch {
+	case r.Kind == history.Delete && !j.deletes[r.Path] && j.memory.take(each+len(r.Path)):
+		j.deletes[r.Path] = true
+	case r.Kind == history.Create && !r.Sequential && j.memory.take(each+len(r.Path)):
+		j.creates[r.Path]++
+	}
+}
+
+// settle takes in what was answered before now.
+func (j *syncJudge) settle(now time.Duration) {
+	kept := j.fresh[:0]
+	for _, a := range j.fresh {
+		if a.answered >= now {
+			kept = append(kept, a)
+			continue
+		}
+		j.settled = max(j.settled, a.answered)
+		if a.zxid > j.newest.zxid {
+			j.newest = a
+		}
+		if a.zxid > j.paths[a.path].zxid {
+			j.paths[a.path] = a
+		}
+	}
+	j.fresh = kept
+}
+
+func (j *syncJudge) operation(op operation) {
+	switch op.request.Kind {
+	case history.SyncGet, history.SyncChildren:
+		snap := j.pending[op.id]
+		delete(j.pending, op.id)
+		if op.ok() || op.failed("NoNode") {
+			j.read(op, snap)
+		}
+	case history.Create, history.Delete, history.Set:
+		if op.ok() {
+			j.acknowledge(op, op.request, op.result)
+		}
+	case history.Multi:
+		for i := range op.request.Parts {
+			if op.ok() && i < len(op.result.Parts) {
+				j.acknowledge(op, &op.request.Parts[i], &op.result.Parts[i])
+			}
+		}
+	}
+}
+
+func (j *syncJudge) acknowledge(op operation, request *history.Request, result *history.Result) {
+	if request.Kind == history.Check {
+		return
+	}
+	path := request.Path
+	if result.Path != "" {
+		path = result.Path
+	}
+	const each = 400 // bytes that a path costs beside its name
+	if _, known := j.paths[path]; !known && !j.memory.take(each+len(path)) {
+		return
+	}
+	a := acknowledged{zxid: writeZxid(op, request, result), deleted: request.Kind == history.Delete, ephemeral: request.Ephemeral,
+		operation: op.id, client: op.client, answered: op.ret, path: path}
+	j.settle(op.ret)
+	j.fresh = append(j.fresh, a)
+
+	m := j.children[parent(path)]
+	if m == nil {
+		m = &membership{present: map[string]acknowledged{}, gone: map[string]acknowledged{}}
+		j.children[parent(path)] = m
+	}
+	switch {
+	case request.Kind == history.Create && a.zxid > m.gone[path].zxid:
+		m.present[path] = a
+		delete(m.gone, path)
+	case a.deleted && a.zxid > m.present[path].zxid:
+		m.gone[path] = a
+		delete(m.present, path)
+	}
+}
+
+func (j *syncJudge) read(op operation, snap snapshot) {
+	if !snap.usable || j.memory.exceeded {
+		return
+	}
+	j.judged++
+	if op.result.Zxid > 0 && op.result.Zxid < snap.newest.zxid {
+		words := fmt.Sprintf("%s shows the state of zxid %s, older than the write acknowledged to %s before the sync was sent",
+			op, zxidWord(op.result.Zxid), snap.newest)
+		if j.weak {
+			j.stale.add("%s: %s", knownWeakness, words)
+		} else {
+			j.evidence.add("%s", words)
+		}
+		return
+	}
+	j.content(op, snap.path)
+	if op.request.Kind == history.SyncChildren && op.ok() {
+		j.members(op)
+	}
+}
+
+// content compares one znode with what was acknowledged of it.
+func (j *syncJudge) content(op operation, a acknowledged) {
+	stat := op.result.Stat
+	switch {
+	case a.zxid == 0:
+	case stat == nil:
+		if !op.ok() && !a.deleted && j.certain(a) {
+			j.evidence.add("%s does not find what was written for %s before the sync was sent, and nobody deleted it", op, a)
+		}
+	case a.deleted && stat.Czxid < a.zxid:
+		j.evidence.add("%s shows the znode created at zxid %s, whose delete was acknowledged to %s before the sync was sent",
+			op, zxidWord(stat.Czxid), a)
+	case !a.deleted && stat.Mzxid < a.zxid:
+		j.evidence.add("%s shows mzxid %s, older than the write acknowledged to %s before the sync was sent",
+			op, zxidWord(stat.Mzxid), a)
+	}
+}
+
+// members compares a list of children with those that must be, and must not be, in it.
+func (j *syncJudge) members(op operation) {
+	m := j.children[op.request.Path]
+	if m == nil {
+		return
+	}
+	listed := make(map[string]bool, len(op.result.Children))
+	for _, name := range op.result.Children {
+		path := child(op.request.Path, name)
+		listed[path] = true
+		if a, ok := m.gone[path]; ok && j.creates[path] <= 1 && a.answered < op.call {
+			j.evidence.add("%s lists %s, whose delete was acknowledged to %s before the sync was sent", op, name, a)
+		}
+	}
+	var missing []string
+	for path, a := range m.present {
+		if !listed[path] && j.certain(a) && a.answered < op.call {
+			missing = append(missing, fmt.Sprintf("%s, created for %s", path, a))
+		}
+	}
+	if len(missing) > 0 {
+		j.evidence.add("%s does not list %s", op, smallest(missing))
+	}
+}
+
+// certain tells whether only a delete that nobody sent could take the znode away.
+func (j *syncJudge) certain(a acknowledged) bool { return !a.ephemeral && !j.deletes[a.path] }
+
+// smallest returns the first of the words in their order, and how many others there are.
+func smallest(words []string) string {
+	first := words[0]
+	for _, w := range words {
+		if strings.Compare(w, first) < 0 {
+			first = w
+		}
+	}
+	if len(words) > 1 {
+		first += fmt.Sprintf(" and %d others", len(words)-1)
+	}
+	return first
+}
+
+func (j *syncJudge) finish(context.Context) Result {
+	r := j.evidence.conclude(j.judged)
+	r.Evidence = append(r.Evidence, j.stale.all()...)
+	if r.Verdict == "" && j.memory.exceeded {
+		r.Verdict, r.Reason = Unknown, j.memory.reason("reads after sync")
+	}
+	return r
+}
+
+func (a acknowledged) String() string {
+	return fmt.Sprintf("client %d (operation %d on %s, answered at %s, zxid %s)", a.client, a.operation, a.path,
+		timeWord(a.answered), zxidWord(a.zxid))
+}
