@@ -53,11 +53,13 @@ const (
 	AddWatchPersistentRecursive int32 = 1
 )
 
-// The kinds of watches that checkWatches and removeWatches ask about.
+// The kinds of watches that checkWatches and removeWatches ask about; the last two since 3.9.
 const (
-	WatcherChildren int32 = 1
-	WatcherData     int32 = 2
-	WatcherAny      int32 = 3
+	WatcherChildren            int32 = 1
+	WatcherData                int32 = 2
+	WatcherAny                 int32 = 3
+	WatcherPersistent          int32 = 4
+	WatcherPersistentRecursive int32 = 5
 )
 
 // WatcherEvent tells a client that a watch has fired. It follows a ReplyHeader with XidNotification.
