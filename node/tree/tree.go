@@ -94,26 +94,30 @@ func (t *Tree) LastZxid() int64 { return t.lastZxid }
 // SetLastZxid says how far the tree is, after it was read from a snapshot or when an epoch begins.
 func (t *Tree) SetLastZxid(zxid int64) { t.lastZxid = zxid }
 
-// View is a znode as the tree keeps it, for those who prepare transactions. Nothing of it may be
+// Znode is a znode as the tree keeps it, for those who prepare transactions. Nothing of it may be
 // changed.
-type View struct {
-	Data     []byte
-	ACL      []jute.ACL
-	Stat     jute.StatPersisted // stored, not as clients see it
-	Children int
+type Znode struct {
+	Data        []byte
+	ACL         []jute.ACL
+	Stat        jute.StatPersisted // stored, not as clients see it
+	NumChildren int
+	Digest      int64 // its share of the tree's digest, 0 if digests are switched off
 }
 
-// Lookup returns a znode as it is stored.
-func (t *Tree) Lookup(path string) (View, bool) {
+// Node returns a znode as it is stored.
+func (t *Tree) Node(path string) (Znode, bool) {
 	n := t.nodes[key(path)]
 	if n == nil {
-		return View{}, false
+		return Znode{}, false
 	}
-	return t.view(n), true
+	return t.stored(n), true
 }
 
-func (t *Tree) view(n *node) View {
-	return View{Data: n.data, ACL: t.acls.list(n.acl), Stat: n.stat, Children: n.children.len()}
+func (t *Tree) stored(n *node) Znode {
+	return Znode{
+		Data: n.data, ACL: t.acls.list(n.acl), Stat: n.stat,
+		NumChildren: n.children.len(), Digest: int64(n.digest),
+	}
 }
 
 // GetData returns a znode's data, which must not be changed, and its Stat.
@@ -184,9 +188,9 @@ func (t *Tree) AllChildrenNumber(path string) int {
 
 // Walk visits every znode, a parent before its children and children in ascending order, until
 // visit answers false. Paths are the client's: the root is "/".
-func (t *Tree) Walk(visit func(path string, znode View) bool) {
+func (t *Tree) Walk(visit func(path string, znode Znode) bool) {
 	t.walk(rootKey, t.nodes[rootKey], func(path string, n *node) bool {
-		return visit(clientPath(path), t.view(n))
+		return visit(clientPath(path), t.stored(n))
 	})
 }
 
@@ -216,6 +220,12 @@ func (t *Tree) Sessions() []jute.SessionTimeout {
 func (t *Tree) SessionTimeout(session int64) (int32, bool) {
 	timeout, known := t.sessions[session]
 	return timeout, known
+}
+
+// HasSession tells whether a session is alive.
+func (t *Tree) HasSession(session int64) bool {
+	_, known := t.sessions[session]
+	return known
 }
 
 // Ephemerals returns the paths of a session's ephemeral znodes in ascending order.
