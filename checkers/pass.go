@@ -1,7 +1,6 @@
 package checkers
 
 import (
-	"container/heap"
 	"context"
 	"fmt"
 	"math"
@@ -17,7 +16,7 @@ const forever = time.Duration(math.MaxInt64)
 
 // reorderWindow is how many events are held back to put them in the order of their times. Clients
 // record from goroutines of their own, so that lines stand a little out of order.
-const reorderWindow = 4096
+const reorderWindow = 2048
 
 // operation is a call joined with its return.
 type operation struct {
@@ -57,27 +56,22 @@ func read(ctx context.Context, log history.Log, judges []judge) error {
 		}
 	}
 
-	var window reorderHeap
-	var sequence int64
+	var window reorder
+	var count int64
 	err := log.Each(func(e history.Event) error {
-		if sequence%reorderWindow == 0 {
+		if count%reorderWindow == 0 {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
 		}
-		sequence++
-		heap.Push(&window, queued{e, sequence})
-		if len(window) > reorderWindow {
-			deliver(heap.Pop(&window).(queued).Event)
-		}
+		count++
+		window.add(e, deliver)
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("after event %d: %w", sequence, err)
+		return fmt.Errorf("after event %d: %w", count, err)
 	}
-	for len(window) > 0 {
-		deliver(heap.Pop(&window).(queued).Event)
-	}
+	window.release(len(window.events), deliver)
 	unreturned := make([]operation, 0, len(pending))
 	for _, op := range pending {
 		op.result = &history.Result{Outcome: history.Unknown}
@@ -123,30 +117,32 @@ func (op operation) writes() bool {
 	return false
 }
 
-// queued is an event that waits for its place in the order of time.
-type queued struct {
-	history.Event
-	sequence int64
+// reorder puts events in the order of time, and keeps those of one instant as they were recorded. They
+// come nearly in order, so that each finds its place after a few steps.
+type reorder struct {
+	events []history.Event
 }
 
-// reorderHeap orders events by time, and those of one instant as they were recorded.
-type reorderHeap []queued
-
-func (h reorderHeap) Len() int { return len(h) }
-func (h reorderHeap) Less(i, j int) bool {
-	if h[i].Time != h[j].Time {
-		return h[i].Time < h[j].Time
+func (r *reorder) add(e history.Event, deliver func(history.Event)) {
+	i := len(r.events)
+	r.events = append(r.events, e)
+	for ; i > 0 && r.events[i-1].Time > e.Time; i-- {
+		r.events[i] = r.events[i-1]
 	}
-	return h[i].sequence < h[j].sequence
+	r.events[i] = e
+	if len(r.events) == 2*reorderWindow {
+		r.release(reorderWindow, deliver)
+	}
 }
-func (h reorderHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h *reorderHeap) Push(x any)   { *h = append(*h, x.(queued)) }
-func (h *reorderHeap) Pop() any {
-	last := len(*h) - 1
-	x := (*h)[last]
-	(*h)[last] = queued{}
-	*h = (*h)[:last]
-	return x
+
+// release delivers the first events.
+func (r *reorder) release(count int, deliver func(history.Event)) {
+	for _, e := range r.events[:count] {
+		deliver(e)
+	}
+	rest := copy(r.events, r.events[count:])
+	clear(r.events[rest:])
+	r.events = r.events[:rest]
 }
 
 // writeZxid is the zxid at which an acknowledged write took effect. A stat says it; else the reply's

@@ -1,0 +1,122 @@
+package results
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"ordeal/checkers"
+)
+
+// Failed is the verdict of a run that failed itself, or that did too little to judge. It is a run's
+// verdict only; the others are the checkers'.
+const Failed = "failed"
+
+// Exit codes of a run.
+const (
+	ExitValid     = 0
+	ExitViolation = 1
+	ExitUnknown   = 2
+	ExitFailed    = 3
+)
+
+// Verdict is what a run found, in the form that --json prints.
+type Verdict struct {
+	Verdict         string            `json:"verdict"` // valid, violation, unknown or failed
+	Reason          string            `json:"reason"`
+	Driver          string            `json:"driver"`
+	Implementation  string            `json:"implementation"`
+	Seed            uint64            `json:"seed"`
+	DurationSeconds float64           `json:"duration_s"`
+	Operations      Operations        `json:"operations"`
+	Faults          int               `json:"faults"`
+	FaultsSkipped   []Skipped         `json:"faults_skipped"`
+	LeaderChanges   int               `json:"leader_changes"`
+	Checkers        []checkers.Result `json:"checkers"`
+	Results         string            `json:"results"` // the folder
+	Rerun           string            `json:"rerun"`   // a command
+}
+
+// Operations counts what clients asked by what is known of it.
+type Operations struct {
+	OK      int64 `json:"ok"`
+	Failed  int64 `json:"failed"`
+	Unknown int64 `json:"unknown"`
+}
+
+// Exit is the exit code that the verdict gives.
+func (v Verdict) Exit() int {
+	switch v.Verdict {
+	case string(checkers.Valid):
+		return ExitValid
+	case string(checkers.Violation):
+		return ExitViolation
+	case string(checkers.Unknown):
+		return ExitUnknown
+	}
+	return ExitFailed
+}
+
+// Conclude fills in Verdict and Reason from what the checkers said and from how much was done. A
+// violation outweighs everything; after it a run that did too little is failed, never valid.
+// faultsWanted says whether the run should have applied any.
+func (v *Verdict) Conclude(faultsWanted bool) {
+	worst := checkers.Worst(v.Checkers)
+	little := v.tooLittle(faultsWanted)
+	switch {
+	case worst == checkers.Violation:
+		v.Verdict, v.Reason = string(worst), v.name(worst, "broken: ")
+	case len(little) > 0:
+		v.Verdict, v.Reason = Failed, "the run did too little: "+strings.Join(little, "; ")
+	case worst == checkers.Unknown:
+		v.Verdict, v.Reason = string(worst), v.name(worst, "not decided: ")
+	default:
+		v.Verdict, v.Reason = string(worst), fmt.Sprintf("all %d guarantees that were judged held", v.count(checkers.Valid))
+	}
+}
+
+// tooLittle says in words what a run lacks to be worth a verdict.
+func (v *Verdict) tooLittle(faultsWanted bool) []string {
+	var little []string
+	if v.Operations.OK == 0 {
+		little = append(little, "no operation succeeded")
+	}
+	if faultsWanted && v.Faults == 0 {
+		little = append(little, "no fault was applied")
+	}
+	for _, c := range v.Checkers {
+		if c.Empty {
+			little = append(little, fmt.Sprintf("%s saw nothing (%s)", c.Name, c.Reason))
+		}
+	}
+	if v.count(checkers.Skipped) == len(v.Checkers) {
+		little = append(little, "no guarantee was judged")
+	}
+	return slices.Compact(little)
+}
+
+func (v *Verdict) count(verdict checkers.Verdict) int {
+	n := 0
+	for _, c := range v.Checkers {
+		if c.Verdict == verdict {
+			n++
+		}
+	}
+	return n
+}
+
+// name lists the checkers of one verdict, with the first words of why.
+func (v *Verdict) name(verdict checkers.Verdict, prefix string) string {
+	var words []string
+	for _, c := range v.Checkers {
+		if c.Verdict != verdict {
+			continue
+		}
+		word := c.Name
+		if c.Reason != "" {
+			word += " (" + c.Reason + ")"
+		}
+		words = append(words, word)
+	}
+	return prefix + strings.Join(words, ", ")
+}
