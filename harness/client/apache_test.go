@@ -1,0 +1,166 @@
+//go:build integration
+
+package client_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"ordeal/harness/client"
+	"ordeal/results/history"
+)
+
+const apacheJars = "/usr/share/java/zookeeper.jar:/usr/share/java/slf4j-nop.jar"
+
+// startApache runs a standalone Apache ZooKeeper from the Debian packages and returns its address and
+// process.
+func startApache(t *testing.T, ctx context.Context) (client.Member, *exec.Cmd) {
+	t.Helper()
+	java, err := exec.LookPath("java")
+	_, missing := os.Stat("/usr/share/java/zookeeper.jar")
+	if err != nil || missing != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("java or the Debian package zookeeper is missing: apt-get install zookeeper libslf4j-java default-jre-headless")
+		}
+		t.Skip("java or the Debian package zookeeper is missing")
+	}
+	dir := t.TempDir()
+	port := freePort(t)
+	config := fmt.Sprintf("tickTime=500\ndataDir=%s\nclientPort=%d\nclientPortAddress=127.0.0.1\nadmin.enableServer=false\nmaxClientCnxns=0\n", dir, port)
+	path := filepath.Join(dir, "zoo.cfg")
+	require.NoError(t, os.WriteFile(path, []byte(config), 0o600))
+	member := client.Member{Number: 1, Address: fmt.Sprintf("127.0.0.1:%d", port)}
+	command := exec.Command(java, "-Xmx256m", "-cp", apacheJars, "org.apache.zookeeper.server.quorum.QuorumPeerMain", path)
+	require.NoError(t, command.Start())
+	t.Cleanup(func() {
+		_ = command.Process.Kill()
+		_ = command.Wait()
+	})
+	awaitServing(t, ctx, member)
+	return member, command
+}
+
+// awaitServing asks until the member serves.
+func awaitServing(t *testing.T, ctx context.Context, member client.Member) client.Status {
+	t.Helper()
+	retry := time.NewTicker(20 * time.Millisecond)
+	defer retry.Stop()
+	for {
+		status, err := client.Probe(ctx, member.Address)
+		if err == nil {
+			return status
+		}
+		select {
+		case <-retry.C:
+		case <-ctx.Done():
+			t.Fatalf("member %d does not serve: %v", member.Number, err)
+		}
+	}
+}
+
+// freePort finds a port below the ephemeral range.
+func freePort(t *testing.T) int {
+	t.Helper()
+	for port := 21000 + os.Getpid()%5000; port < 32768; port++ {
+		if listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			require.NoError(t, listener.Close())
+			return port
+		}
+	}
+	t.Fatal("no free port below 32768")
+	return 0
+}
+
+func TestApacheAnswersEveryOperation(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	member, _ := startApache(t, ctx)
+	status, err := client.Probe(ctx, member.Address)
+	require.NoError(t, err)
+	require.Equal(t, "standalone", status.Mode)
+	require.Contains(t, status.Version, "3.8.0")
+
+	log := newLog()
+	options := log.options(1, member)
+	options.SessionTimeout = 4 * time.Second
+	c, err := client.New(options)
+	require.NoError(t, err)
+	do := func(request history.Request) history.Result {
+		a, err := c.Do(ctx, request)
+		require.NoError(t, err)
+		require.NotZero(t, a.Result.Xid)
+		require.True(t, a.Result.Answered)
+		return a.Result
+	}
+	ok := func(request history.Request) history.Result {
+		result := do(request)
+		require.Equal(t, history.OK, result.Outcome, "%+v: %+v", request, result)
+		return result
+	}
+	fails := func(name string, request history.Request) history.Result {
+		result := do(request)
+		require.Equal(t, history.Failed, result.Outcome)
+		require.Equal(t, name, result.Error)
+		return result
+	}
+	const root = "/ordeal-test"
+	created := ok(history.Request{Kind: history.Create, Path: root, Value: "c1-1"})
+	require.Equal(t, root, created.Path)
+	require.Equal(t, created.Zxid, created.Stat.Czxid)
+	fails("NodeExists", history.Request{Kind: history.Create, Path: root})
+	fails("NoNode", history.Request{Kind: history.Exists, Path: root + "/later", Watch: true})
+	sequential := ok(history.Request{Kind: history.Create, Path: root + "/s-", Sequential: true, Ephemeral: true})
+	require.Equal(t, root+"/s-0000000000", sequential.Path)
+	require.NotZero(t, sequential.Stat.EphemeralOwner)
+	fails("NoChildrenForEphemerals", history.Request{Kind: history.Create, Path: sequential.Path + "/x"})
+	set := ok(history.Request{Kind: history.Set, Path: root, Value: "c1-2"})
+	require.Equal(t, int32(1), set.Stat.Version)
+	fails("BadVersion", history.Request{Kind: history.Set, Path: root, Value: "c1-3", Version: 7})
+	got := ok(history.Request{Kind: history.SyncGet, Path: root, Watch: true})
+	require.Equal(t, "c1-2", got.Value)
+	children := ok(history.Request{Kind: history.SyncChildren, Path: root, Watch: true})
+	require.Equal(t, []string{"s-0000000000"}, children.Children)
+	ok(history.Request{Kind: history.Sync, Path: root})
+	multi := ok(history.Request{Kind: history.Multi, Parts: []history.Request{
+		{Kind: history.Check, Path: root, Version: 1},
+		{Kind: history.Create, Path: root + "/later", Value: "c1-4"},
+		{Kind: history.Set, Path: root, Value: "c1-5", Version: 1},
+		{Kind: history.Delete, Path: sequential.Path, Version: history.AnyVersion},
+	}})
+	require.Len(t, multi.Parts, 4)
+	require.Equal(t, root+"/later", multi.Parts[1].Path)
+	require.Equal(t, int32(2), multi.Parts[2].Stat.Version)
+	failed := fails("BadVersion", history.Request{Kind: history.Multi, Parts: []history.Request{
+		{Kind: history.Set, Path: root, Value: "c1-6", Version: 2},
+		{Kind: history.Set, Path: root + "/later", Value: "c1-6", Version: 9},
+		{Kind: history.Delete, Path: root + "/later"},
+	}})
+	require.Equal(t, []string{"Ok", "BadVersion", "RuntimeInconsistency"},
+		[]string{failed.Parts[0].Error, failed.Parts[1].Error, failed.Parts[2].Error})
+	ok(history.Request{Kind: history.Get, Path: root})
+	fails("NotEmpty", history.Request{Kind: history.Delete, Path: root, Version: history.AnyVersion})
+	ok(history.Request{Kind: history.CloseSession})
+	ok(history.Request{Kind: history.Exists, Path: root + "/later"})
+	require.NoError(t, c.Close(ctx))
+
+	var watches, states []string
+	for _, e := range log.events() {
+		switch e.Kind {
+		case history.WatchFired:
+			require.Empty(t, e.Text)
+			watches = append(watches, e.Watch.Type+" "+e.Watch.Path)
+		case history.Session:
+			states = append(states, string(e.State))
+		}
+	}
+	require.ElementsMatch(t, []string{"created " + root + "/later", "changed " + root, "children " + root}, watches)
+	require.Equal(t, []string{"connected", "closed", "connected", "closed"}, states)
+}
