@@ -7,18 +7,13 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"ordeal/harness/ensemble"
 	"ordeal/results/history"
 )
 
 // Refuses names the faults that need what this ensemble has not.
 func (e *Ensemble) Refuses() map[history.FaultKind]string {
-	refused := map[history.FaultKind]string{}
-	const why = "kill -9 keeps the page cache, so that nothing un-synced would be lost"
-	if others := e.notAllNode(); others != "" {
-		refused[history.PowerLoss] = fmt.Sprintf("%s; only our node can hold bytes back until they are synced, and %s", why, others)
-	} else if !e.spec.HoldUnsynced {
-		refused[history.PowerLoss] = why + "; the members were not told to hold bytes back until they are synced"
-	}
+	refused := ensemble.RefusedFaults(e.spec)
 	if len(e.members) == 1 {
 		refused[history.Cut] = "an ensemble of one has no links"
 	}

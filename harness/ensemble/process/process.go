@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
 
 	"ordeal/harness/ensemble"
@@ -226,15 +225,4 @@ func (e *Ensemble) find(fault history.Fault) ([]*member, error) {
 		members = append(members, e.members[id-1])
 	}
 	return members, nil
-}
-
-// notAllNode says which members are no nodes of ours; empty if all are.
-func (e *Ensemble) notAllNode() string {
-	var others []string
-	for _, m := range e.members {
-		if m.implementation != ensemble.Node {
-			others = append(others, fmt.Sprintf("member %d is %s", m.id, m.implementation))
-		}
-	}
-	return strings.Join(others, ", ")
 }

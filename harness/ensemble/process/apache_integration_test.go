@@ -1,0 +1,283 @@
+//go:build integration
+
+package process
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+	"github.com/stretchr/testify/require"
+
+	"ordeal/harness/ensemble"
+	"ordeal/results/history"
+)
+
+// patience bounds every wait of these tests; none of them expects to come near it.
+const patience = 60 * time.Second
+
+// startApache starts members of Apache, or skips where there is none.
+func startApache(t *testing.T, members, observers int) *recorded {
+	t.Helper()
+	if _, err := ensemble.FindApache(); err != nil {
+		if os.Getenv("CI") == "true" {
+			require.NoError(t, err)
+		}
+		t.Skip(err)
+	}
+	spec := ensemble.Spec{
+		Run: t.Name(), Observers: observers, Dir: t.TempDir(),
+		TickTime: 500 * time.Millisecond, InitLimit: 10, SyncLimit: 5,
+	}
+	for range members {
+		spec.Implementations = append(spec.Implementations, ensemble.Apache)
+	}
+	return startRecorded(t, spec)
+}
+
+// leads asks the members until one leads and others, all of them, follow it; except names members
+// that need not.
+func (r *recorded) leads(except ...int) int {
+	r.t.Helper()
+	leader := 0
+	require.Eventually(r.t, func() bool {
+		leader = 0
+		for id := 1; id <= r.Size(); id++ {
+			if contains(except, id) {
+				continue
+			}
+			switch r.mode(id) {
+			case "leader":
+				leader = id
+			case "follower", "observer":
+			default:
+				return false
+			}
+		}
+		return leader != 0
+	}, patience, 50*time.Millisecond)
+	return leader
+}
+
+// mode is what srvr says that a member is.
+func (r *recorded) mode(id int) string {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	answer, err := ensemble.FourLetterWord(ctx, r.ProbeAddress(id), "srvr")
+	if err != nil {
+		return err.Error()
+	}
+	for _, line := range strings.Split(answer, "\n") {
+		if mode, found := strings.CutPrefix(line, "Mode: "); found {
+			return mode
+		}
+	}
+	return answer
+}
+
+func contains(ids []int, id int) bool {
+	for _, i := range ids {
+		if i == id {
+			return true
+		}
+	}
+	return false
+}
+
+// others are all members but these.
+func (r *recorded) others(ids ...int) []int {
+	var others []int
+	for id := 1; id <= r.Size(); id++ {
+		if !contains(ids, id) {
+			others = append(others, id)
+		}
+	}
+	return others
+}
+
+// isolation are the links between one member and all others, both ways.
+func (r *recorded) isolation(member int) []history.Link {
+	var links []history.Link
+	for _, other := range r.others(member) {
+		links = append(links, history.Link{From: member, To: other}, history.Link{From: other, To: member})
+	}
+	return links
+}
+
+// client is an independent client on the given members.
+func (r *recorded) client(members ...int) *zk.Conn {
+	r.t.Helper()
+	var addresses []string
+	for _, id := range members {
+		addresses = append(addresses, r.ClientAddress(id))
+	}
+	conn, _, err := zk.Connect(addresses, 10*time.Second, zk.WithLogger(silent{}))
+	require.NoError(r.t, err)
+	return conn
+}
+
+type silent struct{}
+
+func (silent) Printf(string, ...any) {}
+
+// writes makes znodes until one create is answered, and returns its path.
+func (r *recorded) writes(conn *zk.Conn) string {
+	r.t.Helper()
+	path := ""
+	require.Eventually(r.t, func() bool {
+		var err error
+		path, err = conn.Create("/written-", []byte("x"), zk.FlagSequence, zk.WorldACL(zk.PermAll))
+		return err == nil
+	}, patience, 20*time.Millisecond)
+	return path
+}
+
+func (r *recorded) inject(fault history.Fault) {
+	r.t.Helper()
+	begin := time.Now()
+	require.NoError(r.t, r.Inject(r.t.Context(), fault))
+	r.t.Logf("%s: on after %v", fault, time.Since(begin))
+}
+
+func (r *recorded) heal(fault history.Fault) {
+	r.t.Helper()
+	begin := time.Now()
+	require.NoError(r.t, r.Heal(r.t.Context(), fault))
+	r.t.Logf("%s: healed after %v", fault, time.Since(begin))
+}
+
+// complaints are what Apache 3.8.0 logs when it compares or adopts another member's configuration.
+var complaints = []string{
+	"restarting leader election", // FastLeaderElection: a newer configuration came with a notification
+	"Received version",           // the same
+	"setLastSeenQuorumVerifier",  // QuorumPeer: equal versions, other members
+	"changes proposed in reconfig",
+	" ERROR ",
+	"Exception",
+}
+
+func TestApacheServesWithoutComplaints(t *testing.T) {
+	begin := time.Now()
+	r := startApache(t, 4, 1)
+	r.leads()
+	t.Logf("served after %v", time.Since(begin))
+	require.Equal(t, "observer", r.mode(4))
+	conn := r.client(1, 2, 3, 4)
+	r.writes(conn)
+	conn.Close()
+	require.NoError(t, r.LinksPass(t.Context()))
+	require.NoError(t, r.Stop(t.Context()))
+	require.Empty(t, r.crashes())
+	for id := 1; id <= r.Size(); id++ {
+		log := r.logText(id)
+		for _, line := range strings.Split(log, "\n") {
+			for _, complaint := range complaints {
+				if strings.Contains(line, complaint) {
+					t.Errorf("member %d: %s", id, line)
+				}
+			}
+		}
+	}
+}
+
+func TestApacheUnderFaults(t *testing.T) {
+	r := startApache(t, 3, 0)
+	leader := r.leads()
+	conn := r.client(1, 2, 3)
+	defer conn.Close()
+	r.writes(conn)
+
+	fault := history.Fault{ID: 1, Kind: history.Kill, Members: []int{leader}}
+	r.inject(fault)
+	require.NotEqual(t, leader, r.leads(leader))
+	r.writes(conn)
+	r.heal(fault)
+	leader = r.leads()
+
+	for i, mode := range []history.CutMode{history.Drop, history.Reset} {
+		fault := history.Fault{ID: 2 + i, Kind: history.Cut, Links: r.isolation(leader), Mode: mode}
+		r.inject(fault)
+		require.Error(t, r.LinksPass(t.Context()))
+		next := r.leads(leader)
+		require.NotEqual(t, leader, next)
+		r.writes(conn)
+		r.heal(fault)
+		require.NoError(t, r.LinksPass(t.Context()))
+		require.Equal(t, next, r.leads(), "the old leader follows the new one")
+		leader = next
+	}
+
+	fault = history.Fault{ID: 4, Kind: history.Pause, Members: []int{leader}}
+	r.inject(fault)
+	next := r.leads(leader)
+	require.NotEqual(t, leader, next)
+	r.heal(fault)
+	require.Equal(t, next, r.leads())
+
+	fault = history.Fault{ID: 5, Kind: history.Stop, Members: []int{next}}
+	r.inject(fault)
+	require.NotEqual(t, next, r.leads(next))
+	r.heal(fault)
+	leader = r.leads()
+
+	follower := r.others(leader)[0]
+	fault = history.Fault{ID: 6, Kind: history.ClientCut, Members: []int{follower}, Mode: history.Reset}
+	r.inject(fault)
+	only := r.client(follower)
+	defer only.Close()
+	r.leads() // still served directly
+	require.NotEqual(t, zk.StateHasSession, only.State())
+	r.heal(fault)
+	r.writes(only)
+
+	require.NoError(t, r.Stop(t.Context()))
+	require.Empty(t, r.crashes())
+}
+
+func TestApacheKeepsItsLeaderUnderAOneWayCutBetweenFollowers(t *testing.T) {
+	r := startApache(t, 3, 0)
+	leader := r.leads()
+	followers := r.others(leader)
+	fault := history.Fault{
+		ID: 1, Kind: history.Cut, Mode: history.Drop,
+		Links: []history.Link{{From: followers[0], To: followers[1]}},
+	}
+	r.inject(fault)
+	conn := r.client(1, 2, 3)
+	defer conn.Close()
+	for range 10 {
+		r.writes(conn)
+	}
+	require.Equal(t, leader, r.leads())
+	r.heal(fault)
+	require.NoError(t, r.LinksPass(t.Context()))
+}
+
+func TestApacheStandsAloneToo(t *testing.T) {
+	r := startApache(t, 1, 0)
+	require.Eventually(t, func() bool { return r.mode(1) == "standalone" }, patience, 50*time.Millisecond)
+	conn := r.client(1)
+	defer conn.Close()
+	r.writes(conn)
+	require.Contains(t, r.Refuses(), history.Cut)
+	require.Contains(t, r.Refuses(), history.PowerLoss)
+}
+
+func TestTwoRunsAtOnceKeepApart(t *testing.T) {
+	var ensembles []*recorded
+	for range 2 {
+		ensembles = append(ensembles, startApache(t, 1, 0))
+	}
+	require.NotEqual(t, ensembles[0].ClientAddress(1), ensembles[1].ClientAddress(1))
+	for i, r := range ensembles {
+		conn := r.client(1)
+		defer conn.Close()
+		r.writes(conn)
+		_, err := conn.Create(fmt.Sprintf("/run-%d", i), nil, 0, zk.WorldACL(zk.PermAll))
+		require.NoError(t, err)
+	}
+}
