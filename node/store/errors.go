@@ -1,0 +1,51 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+)
+
+var (
+	// ErrClosed is what operations get that the store can no longer carry out, because Run has ended.
+	ErrClosed = errors.New("store: closed")
+	// ErrAborted is the result of a TakeSnapshot that was given up.
+	ErrAborted = errors.New("store: snapshot given up")
+	// ErrSnapshotBusy is the result of a TakeSnapshot while another one is under way.
+	ErrSnapshotBusy = errors.New("store: another snapshot is still being written")
+)
+
+// startAfresh is the way out of every damage, as long as it hits few servers at a time.
+const startAfresh = "put back an undamaged copy of the file, or, if a majority of the other servers is sound, " +
+	"move this server's version-2 folders away and start it: it will copy the state from the leader"
+
+// CorruptError says that a file does not hold what was once written to it.
+type CorruptError struct {
+	File   string
+	Offset int64 // in bytes
+	Reason string
+}
+
+func (e *CorruptError) Error() string {
+	return fmt.Sprintf("%s is damaged at byte %d: %s; %s", e.File, e.Offset, e.Reason, startAfresh)
+}
+
+// LostError says that files are whole but that transactions are missing between or behind them.
+type LostError struct {
+	Reason string
+}
+
+func (e *LostError) Error() string { return e.Reason + "; " + startAfresh }
+
+// DigestError says that the tree that came out of a snapshot and the log is not the tree that the
+// server had which wrote them: its digest differs.
+type DigestError struct {
+	// Zxid is how far the tree is.
+	Zxid int64
+	Err  error
+}
+
+func (e *DigestError) Error() string {
+	return e.Err.Error() + ": this server's state differs from the one that was recorded"
+}
+
+func (e *DigestError) Unwrap() error { return e.Err }

@@ -1,0 +1,307 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"sync/atomic"
+
+	"ordeal/node/defect"
+	"ordeal/node/disk"
+	"ordeal/node/tree"
+)
+
+// carryOut does operations in their order. Syncs wait until something else than an Append or a Sync
+// is due, or the batch ends: then one fsync serves them all.
+func (s *Store) carryOut(batch []queued) {
+	var syncs []queued
+	answer := func() {
+		if len(syncs) == 0 {
+			return
+		}
+		err := s.log.sync()
+		for _, q := range syncs {
+			q.report(nil, err)
+		}
+		syncs = syncs[:0]
+	}
+	for _, q := range batch {
+		switch {
+		case q.step == nil && q.operation.Kind == disk.Append:
+			q.report(nil, s.log.append(q.operation.Entry))
+		case q.step == nil && q.operation.Kind == disk.Sync:
+			syncs = append(syncs, q)
+		default:
+			answer()
+			s.carryOutOne(q)
+		}
+	}
+	answer()
+}
+
+// carryOutOne does an operation other than Append and Sync.
+func (s *Store) carryOutOne(q queued) {
+	if q.step != nil {
+		q.step()
+		return
+	}
+	switch q.operation.Kind {
+	case disk.WriteAcceptedEpoch:
+		if s.forgetsEpochs() {
+			q.report(nil, s.log.failed)
+			return
+		}
+		q.report(nil, s.writeEpoch(acceptedName, q.operation.Epoch))
+	case disk.WriteCurrentEpoch:
+		q.report(nil, s.writeEpoch(currentName, q.operation.Epoch))
+	case disk.TakeSnapshot:
+		s.takeSnapshot(q)
+	case disk.AbortSnapshot:
+		s.giveUpSnapshot()
+		q.report(nil, nil)
+	case disk.InstallSnapshot:
+		s.giveUpSnapshot()
+		q.report(nil, s.log.fail(s.installSnapshot(q.operation.Snapshot)))
+	case disk.Truncate:
+		s.giveUpSnapshot()
+		state, err := s.truncate(q.operation.Zxid)
+		q.report(state, s.log.fail(err))
+	default:
+		panic(fmt.Sprintf("store: expected an operation of package disk, found kind %d", q.operation.Kind))
+	}
+}
+
+// forgetsEpochs is the defect of ZOOKEEPER-335: the accepted epoch lives in memory only.
+func (d *directories) forgetsEpochs() bool { return d.options.Defects.On(defect.ForgetEpochs) }
+
+func (s *Store) forgetsEpochs() bool { return s.directories.forgetsEpochs() }
+
+// writeEpoch replaces an epoch file, after everything that was asked for before it is durable.
+func (s *Store) writeEpoch(name string, epoch int64) error {
+	if err := s.log.sync(); err != nil {
+		return err
+	}
+	return s.log.fail(writeEpoch(s.directories.files, s.directories.snapshots, name, epoch))
+}
+
+// truncate removes everything after zxid. The log goes first and snapshots after it, each file from the
+// newest on: so a crash in between leaves either the history as it was or a shorter one, never one
+// with a hole. Whether the rest is enough is found out before anything is removed.
+func (s *Store) truncate(zxid int64) (*disk.State, error) {
+	if err := s.log.roll(); err != nil {
+		return nil, err
+	}
+	s.names.Lock()
+	defer s.names.Unlock()
+	d := s.directories
+	r, err := d.replay(zxid)
+	if err != nil {
+		return nil, fmt.Errorf("truncate to %#x: %w", zxid, err)
+	}
+	if r.base == nil {
+		return nil, fmt.Errorf("truncate to %#x: no snapshot is that old", zxid)
+	}
+	if err := d.cutLogs(zxid); err != nil {
+		return nil, fmt.Errorf("truncate to %#x: %w", zxid, err)
+	}
+	if err := d.removeSnapshotsAfter(r.base.namedFile); err != nil {
+		return nil, fmt.Errorf("truncate to %#x: %w", zxid, err)
+	}
+	s.log.last = r.last
+	s.snapshotSize.Store(r.base.size)
+	state, _, err := d.state(r)
+	return state, err
+}
+
+// installSnapshot replaces the history by a snapshot of another one. It is safe on the disk before
+// anything is removed, and gets its name before other snapshots are removed.
+func (s *Store) installSnapshot(source *tree.Snapshotter) error {
+	if err := s.log.roll(); err != nil {
+		return err
+	}
+	job := s.newSnapshotJob(source)
+	size, err := job.write()
+	if err != nil {
+		return fmt.Errorf("install snapshot %#x: %w", source.Zxid(), err)
+	}
+	s.names.Lock()
+	defer s.names.Unlock()
+	d := s.directories
+	err = d.cutLogs(source.Zxid())
+	if err == nil {
+		err = job.publish()
+	}
+	if err == nil {
+		err = d.removeSnapshotsAfter(namedFile{zxid: source.Zxid(), path: job.finalPath()})
+	}
+	if err != nil {
+		return fmt.Errorf("install snapshot %#x: %w", source.Zxid(), err)
+	}
+	s.log.last = source.Zxid()
+	s.snapshotSize.Store(size)
+	return nil
+}
+
+// cutLogs removes all entries after zxid, newest first.
+func (d *directories) cutLogs(zxid int64) error {
+	logs, err := listLogs(d.files, d.logs)
+	if err != nil {
+		return err
+	}
+	for i := len(logs) - 1; i >= 0; i-- {
+		if logs[i].zxid <= zxid {
+			return d.cutLog(logs[i].path, zxid)
+		}
+		if err := removeAll(d.files, d.logs, []string{logs[i].path}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// cutLog removes the entries after zxid from one file.
+func (d *directories) cutLog(name string, zxid int64) error {
+	reader, err := openLog(d.files, name, 0)
+	if err != nil {
+		return err
+	}
+	defer reader.close()
+	for {
+		before := reader.offset
+		entry, err := reader.next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if entry.Zxid > zxid {
+			return cutFile(d.files, name, before)
+		}
+	}
+}
+
+// removeSnapshotsAfter removes every snapshot that would be preferred to base, newest first.
+func (d *directories) removeSnapshotsAfter(base namedFile) error {
+	snapshots, err := listSnapshots(d.files, d.snapshots)
+	if err != nil {
+		return err
+	}
+	for _, snapshot := range snapshots {
+		if snapshot.zxid < base.zxid || snapshot.path == base.path {
+			continue
+		}
+		if err := removeAll(d.files, d.snapshots, []string{snapshot.path}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// cutFile shortens a file, durably.
+func cutFile(files FS, name string, size int64) error {
+	file, err := files.Edit(name)
+	if err != nil {
+		return err
+	}
+	err = file.Truncate(size)
+	if err == nil {
+		err = file.Sync()
+	}
+	if closing := file.Close(); err == nil {
+		err = closing
+	}
+	if err != nil {
+		return fmt.Errorf("cut %s at byte %d: %w", name, size, err)
+	}
+	return nil
+}
+
+// removeAll removes files of one directory, each durably before the next.
+func removeAll(files FS, dir string, names []string) error {
+	for _, name := range names {
+		if err := files.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if err := files.SyncDir(dir); err != nil {
+			return fmt.Errorf("remove %s: sync %s: %w", name, dir, err)
+		}
+	}
+	return nil
+}
+
+// snapshotTask is a snapshot that is being written beside other operations.
+type snapshotTask struct {
+	request  queued
+	job      *snapshotJob
+	givenUp  atomic.Bool
+	finished chan struct{}
+}
+
+func (s *Store) newSnapshotJob(source *tree.Snapshotter) *snapshotJob {
+	return &snapshotJob{
+		files: s.directories.files, dir: s.directories.snapshots,
+		compression: s.options.Compression, source: source,
+		guard:   s.options.Guard,
+		givenUp: func() bool { return false },
+	}
+}
+
+// takeSnapshot begins a new log file and starts to write a snapshot.
+func (s *Store) takeSnapshot(q queued) {
+	if err := s.log.roll(); err != nil {
+		q.report(nil, err)
+		return
+	}
+	if s.snapshot != nil {
+		q.report(nil, ErrSnapshotBusy)
+		return
+	}
+	task := &snapshotTask{request: q, job: s.newSnapshotJob(q.operation.Snapshot), finished: make(chan struct{})}
+	task.job.givenUp = task.givenUp.Load
+	s.snapshot = task
+	go func() {
+		defer close(task.finished)
+		size, err := task.job.write()
+		s.queue.putStep(func() { s.finishSnapshot(task, size, err) })
+	}()
+}
+
+// finishSnapshot gives a snapshot its name. The log goes to the disk before: the snapshot may hold
+// effects of its newest entries, and must not be ahead of it.
+func (s *Store) finishSnapshot(task *snapshotTask, size int64, err error) {
+	if s.snapshot != task {
+		return
+	}
+	s.snapshot = nil
+	if err == nil {
+		err = s.log.sync()
+	}
+	if err == nil {
+		s.names.Lock()
+		err = task.job.publish()
+		s.names.Unlock()
+	}
+	if err == nil {
+		s.snapshotSize.Store(size)
+	} else {
+		s.options.Log.Warn("a snapshot was not written; the log stays longer for it", "error", err)
+	}
+	task.request.report(nil, err)
+}
+
+// giveUpSnapshot ends the snapshot that is being written, if there is one, and removes it.
+func (s *Store) giveUpSnapshot() {
+	task := s.snapshot
+	if task == nil {
+		return
+	}
+	s.snapshot = nil
+	task.givenUp.Store(true)
+	<-task.finished
+	if err := s.directories.files.Remove(task.job.unfinishedPath()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		s.options.Log.Warn("an unfinished snapshot stays until the next start", "error", err)
+	}
+	task.request.report(nil, ErrAborted)
+}

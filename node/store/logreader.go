@@ -1,0 +1,209 @@
+package store
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/adler32"
+	"io"
+
+	"ordeal/node/disk"
+)
+
+// zxidOffset is where a transaction's zxid stands in its payload: behind clientId and cxid.
+const zxidOffset = 8 + 4
+
+// readBufferSize is how much of a file is read at once, in bytes.
+const readBufferSize = 64 << 10
+
+// logReader reads the entries of one log file.
+//
+// A log file ends in zeros that were preallocated, or at its physical end. A crash may leave a piece of
+// an entry there; then the piece is the beginning of the entry, and nothing but zeros is behind it.
+// That is called torn and counts as the end. Whatever else is not an entry is damage: had the rest
+// been passed over, synced entries would be lost in silence.
+type logReader struct {
+	file     File
+	path     string
+	size     int64
+	buffered *bufio.Reader
+	// offset is where the next entry begins.
+	offset int64
+	// torn is how many bytes of a torn entry follow the last whole one.
+	torn int64
+}
+
+// openLog opens a log file for reading up to limit bytes; 0 stands for all of it.
+func openLog(files FS, name string, limit int64) (*logReader, error) {
+	file, err := files.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	size, err := file.Size()
+	if err != nil {
+		file.Close()
+		return nil, fmt.Errorf("size of %s: %w", name, err)
+	}
+	if limit > 0 {
+		size = min(size, limit)
+	}
+	return &logReader{
+		file: file, path: name, size: size,
+		buffered: bufio.NewReaderSize(io.NewSectionReader(file, 0, size), readBufferSize),
+	}, nil
+}
+
+func (r *logReader) close() { r.file.Close() }
+
+func (r *logReader) corrupt(offset int64, reason string, arguments ...any) error {
+	return &CorruptError{File: r.path, Offset: offset, Reason: fmt.Sprintf(reason, arguments...)}
+}
+
+func (r *logReader) readError(err error) error {
+	return fmt.Errorf("read %s at byte %d: %w", r.path, r.offset, err)
+}
+
+// next returns the next entry, or io.EOF at the end of the log.
+func (r *logReader) next() (disk.Entry, error) {
+	if r.offset == 0 {
+		if err := r.header(); err != nil {
+			return disk.Entry{}, err
+		}
+	}
+	var head [entryHeaderSize]byte
+	_, err := io.ReadFull(r.buffered, head[:])
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return disk.Entry{}, r.readError(err)
+	}
+	checksum := binary.BigEndian.Uint64(head[:8])
+	length := int64(int32(binary.BigEndian.Uint32(head[8:])))
+	end := r.offset + entryHeaderSize + length
+	if length <= 0 || end+1 > r.size {
+		return disk.Entry{}, r.end(checksum, length)
+	}
+	record := make([]byte, length+1)
+	if _, err := io.ReadFull(r.buffered, record); err != nil {
+		return disk.Entry{}, r.readError(err)
+	}
+	payload := record[:length:length]
+	if record[length] != entryEnd || uint64(adler32.Checksum(payload)) != checksum {
+		return disk.Entry{}, r.end(checksum, length)
+	}
+	if length < zxidOffset+8 {
+		return disk.Entry{}, r.corrupt(r.offset, "an entry of %d bytes is too short for a transaction", length)
+	}
+	r.offset = end + 1
+	return disk.Entry{Zxid: int64(binary.BigEndian.Uint64(payload[zxidOffset:])), Payload: payload}, nil
+}
+
+// header reads the file's first bytes. A file without them holds no entry (ZOOKEEPER-2332).
+func (r *logReader) header() error {
+	var head [fileHeaderSize]byte
+	n, err := io.ReadFull(r.buffered, head[:])
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return r.readError(err)
+	}
+	expected := fileHeader(logMagic, 0)
+	if n == fileHeaderSize && bytes.Equal(head[:8], expected[:8]) {
+		r.offset = fileHeaderSize
+		return nil
+	}
+	written := len(bytes.TrimRight(head[:n], "\x00"))
+	if !bytes.HasPrefix(expected, head[:written]) {
+		return r.corrupt(0, "it does not begin as a transaction log of version %d does", logVersion)
+	}
+	used, err := r.used(int64(n))
+	if err != nil {
+		return err
+	}
+	if used > int64(n) {
+		return r.corrupt(0, "its header is not whole, but byte %d is not zero", used-1)
+	}
+	r.torn = int64(written)
+	return io.EOF
+}
+
+// end judges what stands at offset and is not an entry: io.EOF if the log ends there, an error if it
+// is damaged. Fewer than entryHeaderSize bytes may be left of the file.
+func (r *logReader) end(checksum uint64, length int64) error {
+	used, err := r.used(r.offset)
+	if err != nil {
+		return err
+	}
+	if used == r.offset {
+		return io.EOF
+	}
+	start := r.offset + entryHeaderSize
+	if checksum == 0 && length == 0 && start < r.size {
+		return r.corrupt(r.offset, "the log ends here, but byte %d is not zero", used-1)
+	}
+	whole, err := r.wholeUnderOtherLength(checksum, start, used)
+	if err != nil {
+		return err
+	}
+	if whole || length < 0 {
+		return r.corrupt(r.offset, "an entry's length, %d, is wrong", length)
+	}
+	behind := start
+	if length > 0 {
+		behind = start + length + 1
+	}
+	if behind-1 < used && length > 0 {
+		var last [1]byte
+		if _, err := r.file.ReadAt(last[:], behind-1); err != nil {
+			return r.readError(err)
+		}
+		if last[0] != 0 {
+			return r.corrupt(r.offset, "an entry's checksum or its end mark is wrong")
+		}
+	}
+	if used > behind {
+		return r.corrupt(r.offset, "an entry is not whole, but the log goes on behind it up to byte %d", used)
+	}
+	r.torn = used - r.offset
+	return io.EOF
+}
+
+// wholeUnderOtherLength tells whether the bytes from start to end begin with a payload and its end
+// mark that fit the checksum. Then the entry was whole once and its length was damaged later.
+func (r *logReader) wholeUnderOtherLength(checksum uint64, start, end int64) (bool, error) {
+	const modulus = 65521 // Adler-32's
+	if start >= end {
+		return false, nil
+	}
+	payload := bufio.NewReaderSize(io.NewSectionReader(r.file, start, end-start), readBufferSize)
+	a, b := uint32(1), uint32(0)
+	for {
+		next, err := payload.ReadByte()
+		if errors.Is(err, io.EOF) {
+			return false, nil
+		}
+		if err != nil {
+			return false, r.readError(err)
+		}
+		if next == entryEnd && uint64(b<<16|a) == checksum {
+			return true, nil
+		}
+		a = (a + uint32(next)) % modulus
+		b = (b + a) % modulus
+	}
+}
+
+// used returns the end of the last byte at or behind offset that is not zero, or offset.
+func (r *logReader) used(offset int64) (int64, error) {
+	used := offset
+	chunk, zeros := make([]byte, readBufferSize), make([]byte, readBufferSize)
+	for at := offset; at < r.size; {
+		n := min(int64(len(chunk)), r.size-at)
+		if _, err := r.file.ReadAt(chunk[:n], at); err != nil && !errors.Is(err, io.EOF) {
+			return 0, r.readError(err)
+		}
+		if !bytes.Equal(chunk[:n], zeros[:n]) {
+			used = at + int64(len(bytes.TrimRight(chunk[:n], "\x00")))
+		}
+		at += n
+	}
+	return used, nil
+}

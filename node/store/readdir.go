@@ -1,0 +1,46 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"path"
+
+	"ordeal/node/disk"
+	"ordeal/node/tree"
+)
+
+// ReadDir reads the data directory of a server that does not run, Apache's or ours, and changes
+// nothing in it. It returns what the server would start with. An empty logDir stands for dataDir.
+//
+// If the files are whole but a digest in them says that the server's tree was another one, both the
+// state and an error that answers to errors.As with *DigestError are returned.
+func ReadDir(dataDir, logDir string) (*disk.State, error) {
+	options := Options{DataDir: dataDir, LogDir: logDir, Tree: tree.Options{DigestEnabled: true}}.withDefaults()
+	directories := options.directories()
+	if err := directories.checkSeparation(); err != nil {
+		return nil, err
+	}
+	r, err := directories.replay(noLimit)
+	if err != nil {
+		return nil, fmt.Errorf("read data directory %s: %w", dataDir, err)
+	}
+	state, _, err := directories.state(r)
+	if err != nil {
+		return nil, fmt.Errorf("read data directory %s: %w", dataDir, err)
+	}
+	var mismatches []error
+	for _, m := range r.digests {
+		mismatches = append(mismatches, fmt.Errorf("data directory %s: %w", dataDir, m))
+	}
+	return state, errors.Join(mismatches...)
+}
+
+// directories returns the folders that the options name.
+func (o Options) directories() *directories {
+	return &directories{
+		files:     o.FS,
+		snapshots: path.Join(o.DataDir, versionDir),
+		logs:      path.Join(o.LogDir, versionDir),
+		options:   o,
+	}
+}

@@ -1,0 +1,279 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+
+	"ordeal/node/disk"
+	"ordeal/node/jute"
+	"ordeal/node/tree"
+)
+
+// noLimit replays a log to its end.
+const noLimit = math.MaxInt64
+
+// errNothing says that a directory holds neither a snapshot nor a transaction.
+var errNothing = errors.New("neither a snapshot nor a transaction log")
+
+// directories are the two folders that a server's files live in, and how to read them. Nothing here
+// changes a file.
+type directories struct {
+	files     FS
+	snapshots string
+	logs      string
+	options   Options
+}
+
+// replayed is what a snapshot and the log after it add up to.
+type replayed struct {
+	base      *loadedSnapshot
+	tree      *tree.Tree
+	committed []disk.Entry
+	// last is the zxid of the last transaction, or of the snapshot if none came after it.
+	last int64
+	// tails are the logs that end in a torn entry, and empty those that hold no entry at all.
+	tails []logTail
+	empty []string
+	// damaged tells of snapshots that were passed over.
+	damaged []error
+	// digests are the places where the tree was not what its writer had.
+	digests []*DigestError
+}
+
+// logTail is a log file that ends in a torn entry.
+type logTail struct {
+	path string
+	size int64 // of what is whole
+	torn int64 // bytes behind
+}
+
+// checkSeparation refuses directories whose files lie in one another's place: an operator who
+// changed dataLogDir would otherwise start without the log that he has.
+func (d *directories) checkSeparation() error {
+	if d.snapshots == d.logs {
+		return nil
+	}
+	logs, err := listLogs(d.files, d.snapshots)
+	if err != nil {
+		return err
+	}
+	if len(logs) > 0 {
+		return fmt.Errorf("%s is in the snapshot directory although dataLogDir is another one: move the log.* files to %s, "+
+			"or set dataLogDir back", logs[0].path, d.logs)
+	}
+	snapshots, err := listSnapshots(d.files, d.logs)
+	if err != nil {
+		return err
+	}
+	if len(snapshots) > 0 {
+		return fmt.Errorf("%s is in the log directory although dataDir is another one: move the snapshot.* files to %s, "+
+			"or set dataDir back", snapshots[0].path, d.snapshots)
+	}
+	return nil
+}
+
+// replay loads the newest whole snapshot and applies the log after it, up to and including the zxid
+// limit. Snapshots that hold anything beyond limit are left out. It returns errNothing for a server that
+// has never run.
+func (d *directories) replay(limit int64) (*replayed, error) {
+	base, damaged, err := d.loadBase(limit)
+	if err != nil {
+		return nil, err
+	}
+	logs, err := listLogs(d.files, d.logs)
+	if err != nil {
+		return nil, err
+	}
+	r := &replayed{base: base}
+	lost := map[int64]bool{}
+	for _, d := range damaged {
+		r.damaged = append(r.damaged, d.err)
+		lost[d.zxid] = true
+	}
+	if base != nil {
+		r.tree, r.last = base.tree, base.zxid
+		r.tree.SetLastZxid(base.zxid)
+		r.expectDigest()
+		logs = logsFrom(logs, base.zxid)
+	} else {
+		r.tree = tree.New(d.options.Tree)
+		if err := d.judgeBaseless(logs, damaged); err != nil {
+			return nil, err
+		}
+	}
+	from, found := r.last, base != nil
+	for _, log := range logs {
+		any, err := d.replayFile(r, log, from, limit, lost)
+		if err != nil {
+			return nil, err
+		}
+		found = found || any
+	}
+	for zxid := range lost {
+		if zxid > from && zxid <= limit {
+			return nil, &LostError{fmt.Sprintf("no snapshot and no log holds the state of transaction %#x: %v", zxid, errors.Join(r.damaged...))}
+		}
+	}
+	if !found {
+		return r, errNothing
+	}
+	return r, nil
+}
+
+// judgeBaseless refuses to go on without a snapshot where there should be one.
+func (d *directories) judgeBaseless(logs []namedFile, damaged []damagedSnapshot) error {
+	if len(damaged) > 0 {
+		return &LostError{fmt.Sprintf("not one snapshot in %s is whole: %v", d.snapshots, damaged[0].err)}
+	}
+	if d.options.TrustEmptySnapshot {
+		return nil
+	}
+	for _, log := range logs {
+		empty, err := d.isEmpty(log.path)
+		if err != nil {
+			return err
+		}
+		if !empty {
+			return &LostError{fmt.Sprintf("there are transaction logs in %s but no snapshot in %s, although a server's first start writes one; "+
+				"if this is the upgrade of a server older than 3.5, set zookeeper.snapshot.trust.empty=true once", d.logs, d.snapshots)}
+		}
+	}
+	return nil
+}
+
+// isEmpty tells whether a log holds no entry.
+func (d *directories) isEmpty(name string) (bool, error) {
+	reader, err := openLog(d.files, name, 0)
+	if err != nil {
+		return false, err
+	}
+	defer reader.close()
+	if _, err := reader.next(); !errors.Is(err, io.EOF) {
+		return false, err
+	}
+	return true, nil
+}
+
+type damagedSnapshot struct {
+	zxid int64
+	err  error
+}
+
+// loadBase loads the newest snapshot that is whole and holds nothing beyond limit, or none.
+func (d *directories) loadBase(limit int64) (*loadedSnapshot, []damagedSnapshot, error) {
+	snapshots, err := listSnapshots(d.files, d.snapshots)
+	if err != nil {
+		return nil, nil, err
+	}
+	var damaged []damagedSnapshot
+	for _, candidate := range snapshots {
+		if candidate.zxid > limit {
+			continue
+		}
+		if len(damaged) == snapshotTriesMax {
+			break
+		}
+		loaded, err := readSnapshot(d.files, candidate, d.options.Tree, d.options.FieldMax)
+		if err != nil {
+			damaged = append(damaged, damagedSnapshot{candidate.zxid, err})
+			continue
+		}
+		if loaded.digest != nil && loaded.digest.zxid > limit {
+			continue
+		}
+		return loaded, damaged, nil
+	}
+	return nil, damaged, nil
+}
+
+// replayFile applies the entries of one log that are after the snapshot and tells whether there was
+// any entry in it. The zxids in lost are those of damaged snapshots: what is found in the log is
+// taken out, for the log then replaces the snapshot.
+func (d *directories) replayFile(r *replayed, log namedFile, from, limit int64, lost map[int64]bool) (found bool, err error) {
+	reader, err := openLog(d.files, log.path, 0)
+	if err != nil {
+		return false, err
+	}
+	defer reader.close()
+	for {
+		entry, err := reader.next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return found, err
+		}
+		found = true
+		if entry.Zxid > limit {
+			return found, nil
+		}
+		if entry.Zxid <= from {
+			continue
+		}
+		if !follows(r.last, entry.Zxid) {
+			return found, &LostError{fmt.Sprintf("%s: transaction %#x stands behind %#x: transactions between them are missing or out of order",
+				log.path, entry.Zxid, r.last)}
+		}
+		if err := d.apply(r, entry); err != nil {
+			return found, fmt.Errorf("%s: %w", log.path, err)
+		}
+		delete(lost, entry.Zxid)
+	}
+	switch {
+	case !found:
+		r.empty = append(r.empty, log.path)
+	case reader.torn > 0:
+		r.tails = append(r.tails, logTail{path: log.path, size: reader.offset, torn: reader.torn})
+	}
+	return found, nil
+}
+
+func (d *directories) apply(r *replayed, entry disk.Entry) error {
+	header, txn, digest, err := jute.DecodePayload(entry.Payload)
+	if err != nil {
+		return err
+	}
+	r.tree.Apply(header, txn)
+	r.last = entry.Zxid
+	r.committed = append(r.committed, entry)
+	if keep := d.options.CommitLogCount; len(r.committed) >= 2*keep {
+		r.committed = append([]disk.Entry(nil), r.committed[len(r.committed)-keep:]...)
+	}
+	if r.base == nil || r.base.digest != nil {
+		r.mismatch(r.tree.CheckDigest(entry.Zxid, digest))
+	}
+	return nil
+}
+
+// expectDigest hands the snapshot's digest to the tree, which compares when it is as far as it was when
+// the digest was taken. A snapshot of Apache's server says 0 if it knew none.
+func (r *replayed) expectDigest() {
+	digest := r.base.digest
+	if digest == nil || digest.version != jute.DigestVersion || (digest.zxid == 0 && digest.value == 0) {
+		return
+	}
+	r.mismatch(r.tree.ExpectDigest(digest.zxid, digest.value))
+}
+
+// digestErrorsMax bounds how many mismatches are kept: one wrong znode makes every later digest wrong.
+const digestErrorsMax = 8
+
+func (r *replayed) mismatch(err error) {
+	if err != nil && len(r.digests) < digestErrorsMax {
+		r.digests = append(r.digests, &DigestError{Zxid: r.last, Err: err})
+	}
+}
+
+// state returns what the core starts with.
+func (d *directories) state(r *replayed) (*disk.State, epochs, error) {
+	known, err := recoverEpochs(d.files, d.snapshots, r.last, d.forgetsEpochs())
+	if err != nil {
+		return nil, known, err
+	}
+	if extra := len(r.committed) - d.options.CommitLogCount; extra > 0 {
+		r.committed = r.committed[extra:]
+	}
+	return &disk.State{Tree: r.tree, Committed: r.committed, CurrentEpoch: known.current, AcceptedEpoch: known.accepted}, known, nil
+}

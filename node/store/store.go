@@ -1,0 +1,324 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"path"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"ordeal/node/defect"
+	"ordeal/node/disk"
+	"ordeal/node/tree"
+)
+
+// commitLogCountDefault is zookeeper.commitLogCount, which is also its least value.
+const commitLogCountDefault = 500
+
+// Options say where a server's files are and how to treat them. Only DataDir is required.
+type Options struct {
+	// DataDir and LogDir are dataDir and dataLogDir of zoo.cfg, without version-2. An empty LogDir
+	// stands for DataDir.
+	DataDir, LogDir string
+	// FS is the file system; nil stands for the operating system's.
+	FS FS
+	// Tree is how the tree is built that is recovered.
+	Tree tree.Options
+	// CommitLogCount is how many of the newest entries the recovered state carries (default 500).
+	CommitLogCount int
+	// Preallocate is zookeeper.preAllocSize in bytes (default 64 MiB); a negative number turns it off.
+	Preallocate int64
+	// FieldMax bounds one string or buffer of a snapshot, in bytes (default: jute.MaxFieldDefault).
+	FieldMax int
+	// Compression is how new snapshots are stored. All kinds are read.
+	Compression Compression
+	// NoForceSync is zookeeper.forceSync=no: a Sync hands the log to the operating system and no
+	// further. A power failure then loses what was reported as synced.
+	NoForceSync bool
+	// HoldUnsynced keeps log entries in memory until they are synced, so that kill -9 loses what a
+	// power failure would lose.
+	HoldUnsynced bool
+	// TrustEmptySnapshot is zookeeper.snapshot.trust.empty: logs without any snapshot are accepted.
+	TrustEmptySnapshot bool
+	// RequireInitialize is zookeeper.db.autocreate=false: a server without data does not count its
+	// empty tree as a state (its zxid is -1) unless the operator put a file "initialize" into DataDir.
+	RequireInitialize bool
+	// Guard runs the function that copies the next znodes for a snapshot while nothing changes the
+	// tree: the server takes its read lock around it. Nothing in it waits for anything. nil calls it as it is.
+	Guard func(func())
+	// Defects are the planted mistakes. This package holds defect.ForgetEpochs.
+	Defects defect.Set
+	// Log gets warnings about what recovery met.
+	Log *slog.Logger
+}
+
+func (o Options) withDefaults() Options {
+	if o.LogDir == "" {
+		o.LogDir = o.DataDir
+	}
+	if o.FS == nil {
+		o.FS = osFS{}
+	}
+	o.CommitLogCount = max(o.CommitLogCount, commitLogCountDefault)
+	if o.Preallocate == 0 {
+		o.Preallocate = preallocateDefault
+	}
+	if o.Guard == nil {
+		o.Guard = func(f func()) { f() }
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// Store carries out a server's disk operations. Its methods may be called from any goroutine.
+type Store struct {
+	options     Options
+	directories *directories
+	locks       []io.Closer
+	queue       *queue
+	log         *logWriter // used by Run's goroutine only
+
+	// names guards which snapshots and logs there are: Purge must not take away what a Truncate
+	// builds on.
+	names        sync.Mutex
+	snapshotSize atomic.Int64
+	snapshot     *snapshotTask // used by Run's goroutine only
+	closing      sync.Once
+}
+
+var _ disk.Reader = (*Store)(nil)
+
+// Open locks the data directory, recovers what it holds and repairs what a crash left behind: it cuts
+// torn tails off logs, and removes log files without an entry and snapshots that were not finished.
+// A directory that has never been used gets an empty snapshot.0. The caller must Run the store, and
+// Close it.
+func Open(options Options) (*Store, *disk.State, error) {
+	options = options.withDefaults()
+	s := &Store{options: options, directories: options.directories(), queue: newQueue()}
+	state, err := s.open()
+	if err != nil {
+		s.unlock()
+		return nil, nil, fmt.Errorf("open data directory %s: %w", options.DataDir, err)
+	}
+	return s, state, nil
+}
+
+func (s *Store) open() (*disk.State, error) {
+	if err := s.lock(); err != nil {
+		return nil, err
+	}
+	d := s.directories
+	if err := d.checkSeparation(); err != nil {
+		return nil, err
+	}
+	if err := s.removeUnfinished(); err != nil {
+		return nil, err
+	}
+	r, err := d.replay(noLimit)
+	if errors.Is(err, errNothing) {
+		r, err = s.initialize(r)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.warn(r)
+	state, known, err := d.state(r)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.repair(r); err != nil {
+		return nil, err
+	}
+	if known.repaired {
+		s.options.Log.Warn("currentEpoch is behind the log, as after a crash: taking the log's epoch", "epoch", known.current)
+		if err := writeEpoch(d.files, d.snapshots, currentName, known.current); err != nil {
+			return nil, err
+		}
+	}
+	if r.base != nil {
+		s.snapshotSize.Store(r.base.size)
+	}
+	s.log = &logWriter{
+		files: d.files, dir: d.logs,
+		preallocate: s.options.Preallocate, forceSync: !s.options.NoForceSync, holdBack: s.options.HoldUnsynced,
+		last: r.last,
+	}
+	return state, nil
+}
+
+func (s *Store) lock() error {
+	dirs := []string{s.directories.snapshots}
+	if s.directories.logs != s.directories.snapshots {
+		dirs = append(dirs, s.directories.logs)
+	}
+	for _, dir := range dirs {
+		if err := s.directories.files.MakeDir(dir); err != nil {
+			return err
+		}
+		lock, err := s.directories.files.Lock(path.Join(dir, lockName))
+		if err != nil {
+			return fmt.Errorf("another server may be using this directory: %w", err)
+		}
+		s.locks = append(s.locks, lock)
+	}
+	return nil
+}
+
+func (s *Store) unlock() error {
+	var errs []error
+	for _, lock := range s.locks {
+		errs = append(errs, lock.Close())
+	}
+	s.locks = nil
+	return errors.Join(errs...)
+}
+
+// removeUnfinished removes snapshots that were being written when the server stopped.
+func (s *Store) removeUnfinished() error {
+	d := s.directories
+	names, err := listNames(d.files, d.snapshots)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if strings.HasPrefix(name, unfinishedPrefix) {
+			if err := d.files.Remove(path.Join(d.snapshots, name)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// initialize begins a server's life (protocol.md 4.4).
+func (s *Store) initialize(empty *replayed) (*replayed, error) {
+	d := s.directories
+	marker := path.Join(s.options.DataDir, initializeName)
+	marked := true
+	if file, err := d.files.Open(marker); err == nil {
+		file.Close()
+	} else if errors.Is(err, fs.ErrNotExist) {
+		marked = false
+	} else {
+		return nil, err
+	}
+	if !marked {
+		if err := s.refuseOldEpochs(); err != nil {
+			return nil, err
+		}
+		if s.options.RequireInitialize {
+			empty.tree.SetLastZxid(-1)
+			return empty, nil
+		}
+	}
+	job := s.newSnapshotJob(empty.tree.Snapshot())
+	size, err := job.write()
+	if err == nil {
+		err = job.publish()
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.snapshotSize.Store(size)
+	if marked {
+		return empty, d.files.Remove(marker)
+	}
+	return empty, nil
+}
+
+// refuseOldEpochs refuses to take a server for a new one that has entered epochs before.
+func (s *Store) refuseOldEpochs() error {
+	d := s.directories
+	for _, name := range []string{acceptedName, currentName} {
+		epoch, _, err := readEpoch(d.files, d.snapshots, name)
+		if err != nil {
+			return err
+		}
+		if epoch > 0 {
+			return &LostError{fmt.Sprintf("%s says %d, so this server has run before, but its snapshots and logs are gone", path.Join(d.snapshots, name), epoch)}
+		}
+	}
+	return nil
+}
+
+func (s *Store) warn(r *replayed) {
+	for _, err := range r.damaged {
+		s.options.Log.Warn("a snapshot is damaged; an older one and the log replace it", "error", err)
+	}
+	for _, mismatch := range r.digests {
+		s.options.Log.Error("the recovered tree is not the one that was written", "error", mismatch)
+	}
+	for _, tail := range r.tails {
+		s.options.Log.Warn("cutting a torn entry off the log, as a crash leaves it", "file", tail.path, "offset", tail.size, "bytes", tail.torn)
+	}
+	for _, name := range r.empty {
+		s.options.Log.Warn("removing a log file without an entry, as a crash leaves it", "file", name)
+	}
+}
+
+// repair clears away what a crash left behind, so that nothing is ever written after it.
+func (s *Store) repair(r *replayed) error {
+	d := s.directories
+	for _, tail := range r.tails {
+		if err := cutFile(d.files, tail.path, tail.size); err != nil {
+			return err
+		}
+	}
+	return removeAll(d.files, d.logs, r.empty)
+}
+
+// Close ends Run, if it is still running, and waits for it; then it writes what is still in memory and
+// gives the directory free. Operations that are still queued are carried out first.
+func (s *Store) Close() error {
+	var err error
+	s.closing.Do(func() {
+		s.queue.close()
+		s.queue.waitForRunner()
+		err = errors.Join(s.closeLog(), s.unlock())
+	})
+	return err
+}
+
+func (s *Store) closeLog() error {
+	if s.log.failed != nil {
+		if s.log.file != nil {
+			s.log.file.Close()
+		}
+		return s.log.failed
+	}
+	return s.log.roll()
+}
+
+// Do queues operations. done hears of those with a ticket, on the goroutine of Run; it must neither
+// call the store nor wait for the caller of Do. Do waits while very much is queued: the caller must not
+// hold what Guard takes.
+//
+// The payload of an Append must stay as it is until its Sync is done.
+func (s *Store) Do(operations []disk.Operation, done func(disk.Result)) {
+	s.queue.put(operations, done)
+}
+
+// Run carries out operations until ctx ends or Close is called, then finishes those that are queued.
+// One goroutine may call it, once.
+func (s *Store) Run(ctx context.Context) error {
+	s.queue.startRunner()
+	defer s.queue.stopRunner()
+	stop := context.AfterFunc(ctx, s.queue.close)
+	defer stop()
+	for {
+		batch, more := s.queue.take()
+		if !more {
+			break
+		}
+		s.carryOut(batch)
+	}
+	s.giveUpSnapshot()
+	return s.log.failed
+}
