@@ -7,7 +7,15 @@
 // disk once a Sync asked for after it is done, and only then may it be acknowledged.
 package disk
 
-import "ordeal/node/tree"
+import (
+	"errors"
+
+	"ordeal/node/tree"
+)
+
+// ErrNothingBefore is the result of a Truncate to a zxid that neither a snapshot nor the log reaches
+// back to without a hole. Nothing was changed then.
+var ErrNothingBefore = errors.New("disk: there is no snapshot and log to go back to")
 
 // Entry is one logged transaction.
 type Entry struct {
@@ -37,10 +45,13 @@ const (
 	// starts a new log file. A failure costs nothing but the log's length.
 	TakeSnapshot
 	// InstallSnapshot writes Snapshot durably (temporary file, fsync, rename) and removes logged
-	// entries beyond its zxid, which are of a history that was given up.
+	// entries beyond its zxid, which are of a history that was given up. Between the log before and
+	// what is appended afterwards there may be a hole: neither State.Committed nor ReadFrom may ever
+	// reach across it.
 	InstallSnapshot
 	// Truncate removes all entries after Zxid from the log, and all snapshots that are newer, and
-	// answers with the State that is left (ZOOKEEPER-4837: a newer snapshot must not survive).
+	// answers with the State that is left (ZOOKEEPER-4837: a newer snapshot must not survive), or
+	// with ErrNothingBefore.
 	Truncate
 	// AbortSnapshot gives up a TakeSnapshot that is under way and removes what it wrote.
 	AbortSnapshot

@@ -80,6 +80,9 @@ type Ready struct {
 	// is open exactly while this server leads: a learner that is refused tries again, one that is
 	// accepted and dropped gives up (protocol.md 12, item 11).
 	LearnerPort *bool
+	// PauseReading, when not nil, asks the runner to stop (true) or go on (false) reading from all
+	// clients, because too many requests are outstanding. A frame that comes nevertheless is taken.
+	PauseReading *bool
 	// Fatal is a state in which the server must not go on: a disk that failed, an invariant of
 	// the peer protocol that a leader broke. The runner ends the process with it.
 	Fatal error
@@ -128,6 +131,7 @@ type State struct {
 	LeaderID     int64 // 0 if unknown
 	Epoch        int64
 	LastZxid     int64 // last applied
+	Digest       int64 // of the tree
 	Outstanding  int
 	Nodes        int
 	Watches      int

@@ -1,57 +1,241 @@
 package peer
 
 import (
+	"fmt"
+	"log/slog"
+
+	"ordeal/node/defect"
 	"ordeal/node/disk"
 	"ordeal/node/election"
+	"ordeal/node/pipeline"
+	"ordeal/node/tree"
+	"ordeal/node/zab"
 )
+
+// role is what a peer is doing. Between any two of the others lies leaving, except that looking
+// leads to leading, following and observing at once.
+type role uint8
+
+const (
+	// leaving waits until the disk has done all that was asked of it.
+	leaving role = iota
+	looking
+	leading
+	following
+	observing
+	standalone
+	stopped
+)
+
+var roleNames = [...]string{"looking", "looking", "leading", "following", "observing", "standalone", "stopped"}
 
 // Peer is one server. It is driven by one goroutine at a time.
 type Peer struct {
 	config Config
+	log    *slog.Logger
 	now    Now
 	ready  Ready
+
+	role role
+	// leaveReason, once set, makes the peer leave its role at the end of the input.
+	leaveReason string
+	stopping    bool
+
+	// What the disk holds, and the tree with it: the newest transactions of the tree are history.
+	// Logged are those handed to the log that are not part of the tree yet, logEnd the last one.
+	tree                        *tree.Tree
+	history                     *zab.History
+	acceptedEpoch, currentEpoch int64
+	logged                      []disk.Entry
+	logEnd                      int64
+	disk                        diskState
+
+	election *election.FastLeaderElection
+	leader   *zab.Leader  // while leading
+	learner  *zab.Learner // while following or observing
+	leaderID int64        // whom this server follows, 0 if nobody
+	attempt  uint64       // numbers connections to leaders
+	// epochSeen is the highest epoch that this server knows another one to have accepted.
+	epochSeen int64
+	// snapshotNeeded makes the next leader send its whole tree: the log could not be truncated.
+	snapshotNeeded bool
+
+	// server is everything above ZAB; nil while this server does not serve.
+	server     *pipeline.Server
+	serverHost *serverHost
+	proposals  proposalSizes
 }
 
 // New returns a peer that starts with what its disk holds.
 func New(config Config, state *disk.State, now Now) *Peer {
-	return &Peer{config: config, now: now}
+	if config.Log == nil {
+		config.Log = slog.New(slog.DiscardHandler)
+	}
+	p := &Peer{config: config, log: config.Log, now: now}
+	p.adopt(state)
+	p.acceptedEpoch, p.currentEpoch = state.AcceptedEpoch, state.CurrentEpoch
+	p.disk.callbacks = map[disk.Ticket]func(disk.Result){}
+	p.disk.chooseSnapshotAt(config)
+	if config.Standalone {
+		p.role = standalone
+		p.startServer(pipeline.Standalone, 0)
+		return p
+	}
+	p.election = election.New(election.Options{MyID: config.MyID, Membership: config.Membership})
+	p.election.Tick(now.Elapsed)
+	p.look()
+	p.settle()
+	return p
+}
+
+// adopt makes a disk's state this server's.
+func (p *Peer) adopt(state *disk.State) {
+	p.tree = state.Tree
+	p.history = zab.NewHistory(p.config.CommitLogCount, state.Committed, p.tree.LastZxid())
+	p.logEnd = p.history.Last()
+}
+
+// settle ends every input: it carries out what the input decided.
+func (p *Peer) settle() {
+	if p.role == stopped {
+		return
+	}
+	if p.leaveReason != "" {
+		p.leave()
+	}
+	if p.election == nil {
+		return
+	}
+	output := p.election.Take()
+	for _, message := range output.Messages {
+		p.ready.Notifications = append(p.ready.Notifications, Notification{To: message.To, Message: message.Message})
+	}
+	if output.Decision != nil && p.role == looking {
+		p.follow(*output.Decision)
+		p.settle()
+	}
 }
 
 // Tick says that time has passed.
-func (p *Peer) Tick(now Now) { p.now = now }
+func (p *Peer) Tick(now Now) {
+	if now.Elapsed < p.now.Elapsed {
+		panic(fmt.Sprintf("peer: time went back from %v to %v", p.now.Elapsed, now.Elapsed))
+	}
+	p.now = now
+	if p.role == stopped {
+		return
+	}
+	// Who leads or follows must notice first that it has slept for too long.
+	if p.leader != nil {
+		p.leader.Tick(now.Elapsed)
+	}
+	if p.learner != nil {
+		p.learner.Tick(now.Elapsed)
+	}
+	if p.server != nil {
+		p.server.Tick(pipeline.Now(now))
+	}
+	if p.election != nil {
+		p.election.Tick(now.Elapsed)
+	}
+	p.settle()
+}
 
 // ReceiveNotification takes an election message from a server.
-func (p *Peer) ReceiveNotification(from int64, message election.Notification) {}
+func (p *Peer) ReceiveNotification(from int64, message election.Notification) {
+	if p.election == nil || p.role == stopped {
+		return
+	}
+	if p.role == leaving {
+		// The end of the log is not settled: no word about it is true before that. Whoever asks asks
+		// again.
+		return
+	}
+	p.election.Receive(from, message)
+	p.settle()
+}
 
 // LearnerConnected says that a learner reached the learner port.
-func (p *Peer) LearnerConnected(link Link, remote string) {}
+func (p *Peer) LearnerConnected(link Link, remote string) {
+	if p.leader == nil {
+		p.ready.Learners = append(p.ready.Learners, LearnerOutput{Link: link, Close: true})
+		return
+	}
+	p.log.Info("a learner has connected", "remote", remote)
+	p.leader.LearnerConnected(int64(link))
+	p.settle()
+}
 
 // LearnerPacket takes a packet from a learner.
-func (p *Peer) LearnerPacket(link Link, message LearnerMessage) {}
+func (p *Peer) LearnerPacket(link Link, message LearnerMessage) {
+	if p.leader != nil {
+		p.leader.LearnerPacket(int64(link), message.Packet)
+		p.settle()
+	}
+}
 
 // LearnerClosed says that a learner's connection is gone.
-func (p *Peer) LearnerClosed(link Link) {}
+func (p *Peer) LearnerClosed(link Link) {
+	if p.leader != nil {
+		p.leader.LearnerClosed(int64(link))
+		p.settle()
+	}
+}
 
 // LeaderConnected says that the connection that was asked for stands.
-func (p *Peer) LeaderConnected(attempt uint64) {}
+func (p *Peer) LeaderConnected(attempt uint64) {
+	if p.learner != nil && attempt == p.attempt {
+		p.learner.Connected()
+		p.settle()
+	}
+}
 
 // LeaderPacket takes a packet from the leader.
-func (p *Peer) LeaderPacket(attempt uint64, message LearnerMessage) {}
+func (p *Peer) LeaderPacket(attempt uint64, message LearnerMessage) {
+	if p.learner != nil && attempt == p.attempt {
+		p.learner.Packet(zab.Message(message))
+		p.settle()
+	}
+}
 
 // LeaderClosed says that the connection is gone, or never came to be.
-func (p *Peer) LeaderClosed(attempt uint64, reason error) {}
+func (p *Peer) LeaderClosed(attempt uint64, reason error) {
+	if p.learner != nil && attempt == p.attempt {
+		p.learner.Closed(reason)
+		p.settle()
+	}
+}
+
+// serves tells whether clients are taken.
+func (p *Peer) serves() bool {
+	return p.server != nil && (p.role != leading || p.config.LeaderServes)
+}
 
 // ClientConnected says that a client reached the client port.
-func (p *Peer) ClientConnected(conn Conn, remoteIP string) {}
+func (p *Peer) ClientConnected(conn Conn, remoteIP string) {
+	if !p.serves() {
+		p.ready.Clients = append(p.ready.Clients, ClientOutput{Conn: conn, Close: true})
+		return
+	}
+	p.server.ClientConnected(pipeline.Conn(conn), remoteIP)
+	p.settle()
+}
 
 // ClientFrame takes a client's frame; the first is the ConnectRequest.
-func (p *Peer) ClientFrame(conn Conn, frame []byte) {}
+func (p *Peer) ClientFrame(conn Conn, frame []byte) {
+	if p.server != nil {
+		p.server.ClientFrame(pipeline.Conn(conn), frame)
+		p.settle()
+	}
+}
 
 // ClientClosed says that a client's connection is gone.
-func (p *Peer) ClientClosed(conn Conn) {}
-
-// DiskDone reports a disk operation that carried a ticket.
-func (p *Peer) DiskDone(result disk.Result) {}
+func (p *Peer) ClientClosed(conn Conn) {
+	if p.server != nil {
+		p.server.ClientClosed(pipeline.Conn(conn))
+		p.settle()
+	}
+}
 
 // Ready returns what the peer wants done since the last call.
 func (p *Peer) Ready() Ready {
@@ -60,11 +244,35 @@ func (p *Peer) Ready() Ready {
 	return ready
 }
 
-// State describes the peer for four-letter words and metrics.
-func (p *Peer) State() State { return State{} }
-
 // ReadNow answers a plain read from the tree, or reports that it cannot.
-func (p *Peer) ReadNow(conn Conn, frame []byte) (reply []byte, ok bool) { return nil, false }
+func (p *Peer) ReadNow(conn Conn, frame []byte) (reply []byte, ok bool) {
+	if p.server == nil {
+		return nil, false
+	}
+	return p.server.ReadNow(pipeline.Conn(conn), frame)
+}
 
-// Stop ends serving and closes all connections.
-func (p *Peer) Stop() {}
+// Stop ends serving and closes all connections. Nothing is done after it but what Ready still holds;
+// disk operations among that may be carried out or not.
+func (p *Peer) Stop() {
+	if p.role == stopped {
+		return
+	}
+	p.stopping = true
+	p.leaveReason = "the server stops"
+	p.leave()
+}
+
+// fail stops this server for good: Ready tells why.
+func (p *Peer) fail(err error) {
+	if p.ready.Fatal == nil {
+		p.ready.Fatal = err
+	}
+	p.stopping = true
+	if p.leaveReason == "" {
+		p.leaveReason = err.Error()
+	}
+}
+
+// defective tells whether a defect is switched on.
+func (p *Peer) defective(name defect.Name) bool { return p.config.Defects.On(name) }

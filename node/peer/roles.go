@@ -1,0 +1,165 @@
+package peer
+
+import (
+	"fmt"
+
+	"ordeal/node/defect"
+	"ordeal/node/disk"
+	"ordeal/node/election"
+	"ordeal/node/jute"
+	"ordeal/node/pipeline"
+	"ordeal/node/zab"
+)
+
+// look starts a new round of election with what the disk holds.
+func (p *Peer) look() {
+	p.role = looking
+	p.election.Start(p.history.Last(), p.currentEpoch)
+	if p.defective(defect.ServeUnsynchronised) {
+		p.startServer(pipeline.Follower, p.currentEpoch)
+		p.serverHost.unsynchronised = true
+	}
+}
+
+// follow takes the role that the election gave this server.
+func (p *Peer) follow(decision election.Decision) {
+	p.log.Info("the election is over", "role", decision.Role, "leader", decision.Leader)
+	p.leaderID = decision.Leader
+	switch decision.Role {
+	case election.Leading:
+		p.role = leading
+		p.openLearnerPort(true)
+		p.leader = zab.NewLeader(zab.LeaderConfig{
+			MyID: p.config.MyID, Membership: p.config.Membership,
+			TickTime: p.config.TickTime, InitLimit: p.config.InitLimit, SyncLimit: p.config.SyncLimit,
+			AcceptedEpoch: p.acceptedEpoch, CurrentEpoch: p.currentEpoch, EpochSeen: p.epochSeen,
+			History: p.history, Reader: p.config.Reader, SnapshotSizeFactor: p.config.SnapshotSizeFactor,
+			SyncByQuorum: p.config.SyncByQuorum, Defects: p.config.Defects, Log: p.log,
+		}, p.now.Elapsed, leaderHost{p})
+		p.leader.Start()
+	case election.Following, election.Observing:
+		p.role = following
+		if decision.Role == election.Observing {
+			p.role = observing
+		}
+		p.attempt++
+		p.learner = zab.NewLearner(zab.LearnerConfig{
+			MyID: p.config.MyID, Observer: p.role == observing, ConfigVersion: p.config.Membership.Version,
+			TickTime: p.config.TickTime, InitLimit: p.config.InitLimit, SyncLimit: p.config.SyncLimit,
+			AcceptedEpoch: p.acceptedEpoch, CurrentEpoch: p.currentEpoch, LastZxid: p.history.Last(),
+			ForceSnapshot: p.snapshotNeeded, Defects: p.config.Defects, Log: p.log,
+		}, p.now.Elapsed, learnerHost{p})
+		p.ready.Leader = append(p.ready.Leader, LeaderCommand{
+			Attempt: p.attempt, Connect: true, ConnectTo: decision.Leader, Deadline: p.learner.ConnectDeadline(),
+		})
+	default:
+		panic(fmt.Sprintf("peer: an election ended with role %v", decision.Role))
+	}
+}
+
+func (p *Peer) openLearnerPort(open bool) { p.ready.LearnerPort = &open }
+
+// startServer begins to serve clients.
+func (p *Peer) startServer(role pipeline.Role, epoch int64) {
+	p.stopServer()
+	p.serverHost = &serverHost{peer: p}
+	outputs := pipeline.Outputs{Clients: p.serverHost, Log: p.serverHost}
+	serverID := p.config.MyID
+	outstandingMax := p.config.OutstandingMax
+	switch role {
+	case pipeline.Standalone:
+		serverID = 1
+	case pipeline.Leader:
+		outputs.Leading = leadingHost{p.serverHost}
+	default:
+		outputs.Learner = learningHost{p.serverHost}
+	}
+	if role != pipeline.Standalone && role != pipeline.Observer {
+		outstandingMax /= max(p.config.Membership.Size()-1, 1) // as Apache shares the limit
+	}
+	p.server = pipeline.New(pipeline.Config{
+		Role: role, ServerID: serverID, Epoch: epoch,
+		TickTime: p.config.TickTime, SessionTimeoutMin: p.config.SessionTimeoutMin, SessionTimeoutMax: p.config.SessionTimeoutMax,
+		SyncByQuorum: p.config.SyncByQuorum, OutstandingMax: outstandingMax, MaxBuffer: p.config.MaxBuffer,
+		ExtendedTypes: p.config.Tree.ExtendedTypes, DigestEnabled: p.config.Tree.DigestEnabled,
+		Defects: p.config.Defects, Log: p.log,
+	}, p.tree, pipeline.Now(p.now), outputs)
+}
+
+// stopServer closes all client connections. What was handed to the log stays in p.logged.
+func (p *Peer) stopServer() {
+	if p.server == nil {
+		return
+	}
+	p.server.Shutdown()
+	p.server = nil
+	p.serverHost.over = true
+}
+
+// leave ends the role. The disk first finishes what was asked of it, so that memory and disk end
+// with the same transaction and nothing is appended behind the peer's back (ZOOKEEPER-4712).
+func (p *Peer) leave() {
+	p.log.Info("leaving the role", "role", roleNames[p.role], "reason", p.leaveReason)
+	p.leaveReason = ""
+	p.stopServer()
+	if p.leader != nil {
+		p.epochSeen = max(p.epochSeen, p.leader.EpochSeen())
+		p.leader.Close()
+		p.leader = nil
+		p.openLearnerPort(false)
+	}
+	if p.learner != nil {
+		p.learner.Close()
+		p.learner = nil
+		p.ready.Leader = append(p.ready.Leader, LeaderCommand{Attempt: p.attempt, Close: true})
+	}
+	p.leaderID = 0
+	p.abortSnapshot()
+	if p.stopping {
+		p.role = stopped
+		return
+	}
+	p.role = leaving
+	p.order(disk.Operation{Kind: disk.Sync}, func(disk.Result) {
+		p.fastForward()
+		p.look()
+	})
+}
+
+// fastForward makes everything that is on disk part of the tree: a server that looks for a leader
+// stands by all that it has logged, committed or not (ZOOKEEPER-2845).
+func (p *Peer) fastForward() {
+	for _, entry := range p.logged {
+		if err := p.apply(entry); err != nil {
+			p.fail(err)
+			return
+		}
+	}
+	p.logged = nil
+	if p.history.Last() != p.logEnd {
+		panic(fmt.Sprintf("peer: memory ends at %#x after the fast-forward, the log at %#x", p.history.Last(), p.logEnd))
+	}
+}
+
+// apply makes a logged transaction part of the tree outside the pipeline: while this server does not
+// serve.
+func (p *Peer) apply(entry disk.Entry) error {
+	header, txn, _, err := jute.DecodePayload(entry.Payload)
+	if err != nil {
+		return fmt.Errorf("peer: a transaction that was logged cannot be read back: %w", err)
+	}
+	p.tree.Apply(header, txn)
+	p.history.Add(entry)
+	return nil
+}
+
+// applied takes an entry off the list of those that only the log has. A commit may overtake the
+// append: then the entry never gets onto that list.
+func (p *Peer) applied(entry disk.Entry) {
+	switch {
+	case len(p.logged) > 0 && p.logged[0].Zxid == entry.Zxid:
+		p.logged = p.logged[1:]
+	case len(p.logged) > 0 || !zab.Follows(entry.Zxid, p.logEnd):
+		panic(fmt.Sprintf("peer: %#x was applied, but it is not the next entry of the log", entry.Zxid))
+	}
+}

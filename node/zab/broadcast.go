@@ -1,0 +1,155 @@
+package zab
+
+import (
+	"fmt"
+
+	"ordeal/node/defect"
+	"ordeal/node/disk"
+	"ordeal/node/jute"
+)
+
+// proposal is a transaction that is not committed yet.
+type proposal struct {
+	entry disk.Entry
+	acks  map[int64]bool // voters that have it on disk
+}
+
+// broadcastState is a leader's transactions on their way.
+type broadcastState struct {
+	lastProposed, lastCommitted int64
+	outstanding                 []*proposal  // in the order of zxids
+	toBeApplied                 []disk.Entry // committed but not part of the tree and the history yet
+}
+
+// Propose sends the next transaction to all followers. Zxids must follow one another.
+func (l *Leader) Propose(entry disk.Entry) {
+	if l.phase != broadcasting {
+		return
+	}
+	if entry.Zxid != l.broadcast.lastProposed+1 {
+		panic(fmt.Sprintf("zab: proposal %#x does not follow %#x", entry.Zxid, l.broadcast.lastProposed))
+	}
+	l.broadcast.lastProposed = entry.Zxid
+	l.broadcast.outstanding = append(l.broadcast.outstanding, &proposal{entry: entry, acks: map[int64]bool{}})
+	packet := l.packet(jute.PacketProposal, entry.Zxid, entry.Payload)
+	for _, h := range l.handlers {
+		if h.state >= awaitingAck && !h.observer {
+			l.send(h, packet)
+			h.noteProposal(entry.Zxid, l.now)
+		}
+	}
+}
+
+// Acknowledge is this server's own ACK: its log holds everything up to zxid on disk.
+func (l *Leader) Acknowledge(zxid int64) {
+	if l.phase == broadcasting {
+		l.addAck(l.config.MyID, zxid)
+	}
+}
+
+// proposalAcked takes a follower's ACK. Since a log has no holes it stands for all proposals before.
+func (l *Leader) proposalAcked(h *learnerHandler, zxid int64) {
+	h.noteAck(zxid)
+	if !h.observer && l.phase == broadcasting {
+		l.addAck(h.sid, zxid)
+	}
+}
+
+func (l *Leader) addAck(sid, zxid int64) {
+	outstanding := l.broadcast.outstanding
+	if len(outstanding) == 0 || zxid < outstanding[0].entry.Zxid {
+		return // of what is committed already
+	}
+	// Zxids have no gaps, so the place of a proposal is known. All before the first one that is
+	// acknowledged already are so too.
+	newest := min(zxid-outstanding[0].entry.Zxid, int64(len(outstanding)-1))
+	for i := newest; i >= 0 && !outstanding[i].acks[sid]; i-- {
+		outstanding[i].acks[sid] = true
+	}
+	l.tryToCommit()
+}
+
+// withdrawAcks forgets what a learner acknowledged over an earlier connection: it may be told to
+// truncate that now, and acknowledges it again once it has it again.
+func (l *Leader) withdrawAcks(sid int64) {
+	for _, p := range l.broadcast.outstanding {
+		delete(p.acks, sid)
+	}
+}
+
+// tryToCommit commits proposals, strictly in order, as long as the oldest one has a quorum.
+func (l *Leader) tryToCommit() {
+	for l.phase == broadcasting && len(l.broadcast.outstanding) > 0 {
+		oldest := l.broadcast.outstanding[0]
+		committed := l.verifier.ContainsQuorum(oldest.acks)
+		if l.config.Defects.On(defect.CommitBeforeQuorum) && oldest.acks[l.config.MyID] {
+			committed = true
+		}
+		if !committed {
+			return
+		}
+		l.broadcast.outstanding = l.broadcast.outstanding[1:]
+		l.commit(oldest.entry)
+	}
+}
+
+func (l *Leader) commit(entry disk.Entry) {
+	if entry.Zxid != l.broadcast.lastCommitted+1 {
+		panic(fmt.Sprintf("zab: commit of %#x after %#x", entry.Zxid, l.broadcast.lastCommitted))
+	}
+	l.broadcast.lastCommitted = entry.Zxid
+	l.broadcast.toBeApplied = append(l.broadcast.toBeApplied, entry)
+	commit := l.packet(jute.PacketCommit, entry.Zxid, nil)
+	inform := l.packet(jute.PacketInform, entry.Zxid, entry.Payload)
+	for _, h := range l.handlers {
+		switch {
+		case h.state < awaitingAck:
+		case h.observer:
+			l.send(h, inform)
+		default:
+			l.send(h, commit)
+		}
+	}
+	l.host.Commit(entry.Zxid)
+	l.releaseSyncs()
+}
+
+// Applied tells that a committed transaction is part of the tree and of the history now.
+func (l *Leader) Applied(zxid int64) {
+	waiting := l.broadcast.toBeApplied
+	for len(waiting) > 0 && waiting[0].Zxid <= zxid {
+		waiting = waiting[1:]
+	}
+	l.broadcast.toBeApplied = waiting
+}
+
+// forwardFrom sends a learner what was committed or proposed after zxid; everything later reaches it
+// because of its state (Apache: startForwarding).
+func (l *Leader) forwardFrom(h *learnerHandler, zxid int64) {
+	for _, entry := range l.broadcast.toBeApplied {
+		if entry.Zxid > zxid {
+			l.sendCommitted(h, entry)
+		}
+	}
+	if h.observer {
+		return
+	}
+	for _, p := range l.broadcast.outstanding {
+		l.send(h, l.packet(jute.PacketProposal, p.entry.Zxid, p.entry.Payload))
+		h.noteProposal(p.entry.Zxid, l.now)
+	}
+}
+
+// Outstanding is the number of proposals that are not committed yet.
+func (l *Leader) Outstanding() int { return len(l.broadcast.outstanding) }
+
+// Learners is the number of learners that were sent UPTODATE.
+func (l *Leader) Learners() int {
+	count := 0
+	for _, h := range l.handlers {
+		if h.state == following {
+			count++
+		}
+	}
+	return count
+}

@@ -1,0 +1,258 @@
+package zab
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+
+	"ordeal/node/defect"
+	"ordeal/node/disk"
+	"ordeal/node/jute"
+	"ordeal/node/quorum"
+)
+
+// LeaderConfig is what a leader must know before its first input.
+type LeaderConfig struct {
+	MyID       int64
+	Membership *quorum.Config
+
+	TickTime  time.Duration
+	InitLimit int // in ticks: for each phase up to serving, and for a learner's synchronisation
+	SyncLimit int // in ticks: how long a learner may be silent or behind
+
+	// AcceptedEpoch and CurrentEpoch are what the disk holds.
+	AcceptedEpoch, CurrentEpoch int64
+	// EpochSeen is the highest epoch that this server has ever heard another one accepted.
+	EpochSeen int64
+	// History ends with the last transaction of the log, all of it applied to the tree.
+	History *History
+	Reader  disk.Reader
+	// SnapshotSizeFactor is zookeeper.snapshotSizeFactor (protocol.md 5.2 rule 5).
+	SnapshotSizeFactor float64
+	// SyncByQuorum makes Sync wait for a quorum's confirmation (ZOOKEEPER-1675).
+	SyncByQuorum bool
+
+	Defects defect.Set
+	Log     *slog.Logger
+}
+
+// leaderPhase is how far a leader has come. Phases only go up.
+type leaderPhase uint8
+
+const (
+	collectingEpochs leaderPhase = iota // waits for a quorum's FOLLOWERINFO
+	savingEpoch                         // acceptedEpoch is on its way to the disk
+	collectingAcks                      // waits for a quorum's ACKEPOCH
+	savingCurrent                       // currentEpoch is on its way to the disk
+	synchronising                       // waits for a quorum's ACK of NEWLEADER
+	broadcasting                        // serves
+	leaderOver
+)
+
+// Leader is the leader's side, from the end of an election until the server gives up leading.
+type Leader struct {
+	config   LeaderConfig
+	verifier quorum.Verifier
+	host     LeaderHost
+	now      time.Duration
+
+	phase    leaderPhase
+	deadline time.Duration // of the phases before broadcasting
+	// epoch is the one proposed: above all that were seen. It is fixed once it is saved.
+	epoch int64
+	// infos, epochAcks and newLeaderAcks are who has reached each step; only voters count.
+	infos, epochAcks, newLeaderAcks map[int64]bool
+
+	handlers []*learnerHandler // in the order in which they connected
+	byLink   map[int64]*learnerHandler
+
+	broadcast broadcastState
+	syncs     syncState
+
+	nextPing   time.Duration
+	nextHealth time.Duration
+}
+
+// NewLeader returns a leader that has done nothing yet.
+func NewLeader(config LeaderConfig, now time.Duration, host LeaderHost) *Leader {
+	return &Leader{
+		config: config, verifier: config.Membership.Verifier(), host: host, now: now,
+		infos: map[int64]bool{}, epochAcks: map[int64]bool{}, newLeaderAcks: map[int64]bool{},
+		byLink: map[int64]*learnerHandler{},
+	}
+}
+
+// Start begins with discovery.
+func (l *Leader) Start() {
+	l.deadline = l.now + l.initTime()
+	l.nextPing = l.now + l.config.TickTime/2
+	l.collectEpoch(l.config.MyID, max(l.config.AcceptedEpoch, l.config.EpochSeen))
+}
+
+// Epoch is the epoch that this server leads; not final before it serves.
+func (l *Leader) Epoch() int64 { return l.epoch }
+
+// Serving tells whether a quorum has accepted this leader.
+func (l *Leader) Serving() bool { return l.phase == broadcasting }
+
+// EpochSeen is the highest epoch that a learner said it had accepted, and at least what the
+// configuration said.
+func (l *Leader) EpochSeen() int64 { return l.config.EpochSeen }
+
+// PhaseName is the phase as metrics show it.
+func (l *Leader) PhaseName() string {
+	switch {
+	case l.phase < savingCurrent:
+		return "discovery"
+	case l.phase < broadcasting:
+		return "synchronization"
+	default:
+		return "broadcast"
+	}
+}
+
+func (l *Leader) initTime() time.Duration {
+	return time.Duration(l.config.InitLimit) * l.config.TickTime
+}
+
+func (l *Leader) syncTime() time.Duration {
+	return time.Duration(l.config.SyncLimit) * l.config.TickTime
+}
+
+// giveUp ends leadership; nothing is done after it.
+func (l *Leader) giveUp(format string, args ...any) {
+	if l.phase == leaderOver {
+		return
+	}
+	l.phase = leaderOver
+	l.host.GiveUp(fmt.Sprintf(format, args...))
+}
+
+// Tick tells the time.
+func (l *Leader) Tick(now time.Duration) {
+	l.now = now
+	if l.phase == leaderOver {
+		return
+	}
+	if l.phase < broadcasting && now >= l.deadline {
+		l.giveUp("no quorum within initLimit, in phase %s", l.PhaseName())
+		return
+	}
+	for _, h := range l.snapshotOfHandlers() {
+		if now >= h.deadline {
+			l.drop(h, "silent for too long")
+		}
+	}
+	if now >= l.nextPing {
+		l.nextPing = now + l.config.TickTime/2
+		l.pingAll()
+	}
+	if l.phase == broadcasting && now >= l.nextHealth {
+		l.nextHealth = now + l.config.TickTime
+		l.checkHealth()
+	}
+}
+
+// checkHealth gives up unless a quorum is connected.
+func (l *Leader) checkHealth() {
+	alive := map[int64]bool{l.config.MyID: true}
+	for _, h := range l.handlers {
+		if !h.observer {
+			alive[h.sid] = true
+		}
+	}
+	if !l.verifier.ContainsQuorum(alive) {
+		l.giveUp("no quorum of followers is connected")
+	}
+}
+
+// collectEpoch counts a server that told which epoch it had accepted, and fixes the epoch once a
+// quorum has.
+func (l *Leader) collectEpoch(sid, accepted int64) {
+	if l.phase != collectingEpochs {
+		return
+	}
+	l.epoch = max(l.epoch, accepted+1)
+	l.infos[sid] = true
+	if !l.infos[l.config.MyID] || !l.verifier.ContainsQuorum(l.infos) {
+		return
+	}
+	l.phase = savingEpoch
+	l.host.SaveAcceptedEpoch(l.epoch, l.epochSaved)
+}
+
+// epochSaved announces the epoch to all that wait for it.
+func (l *Leader) epochSaved() {
+	if l.phase != savingEpoch {
+		return
+	}
+	l.phase = collectingAcks
+	l.deadline = l.now + l.initTime()
+	for _, h := range l.snapshotOfHandlers() {
+		if h.state == awaitingEpoch {
+			l.announceEpoch(h)
+		}
+	}
+	l.collectEpochAck(l.config.MyID)
+}
+
+// collectEpochAck counts a server that accepted this epoch and no other leader's.
+func (l *Leader) collectEpochAck(sid int64) {
+	if l.phase != collectingAcks {
+		return
+	}
+	l.epochAcks[sid] = true
+	if !l.epochAcks[l.config.MyID] || !l.verifier.ContainsQuorum(l.epochAcks) {
+		return
+	}
+	l.phase = savingCurrent
+	l.host.SaveCurrentEpoch(l.epoch, l.currentSaved)
+}
+
+// currentSaved starts the synchronisation of those that wait for it. This server's own history is on
+// disk, and now its epoch too: that is its ACK of NEWLEADER.
+func (l *Leader) currentSaved() {
+	if l.phase != savingCurrent {
+		return
+	}
+	l.phase = synchronising
+	l.deadline = l.now + l.initTime()
+	l.broadcast.lastProposed = EpochStart(l.epoch)
+	l.broadcast.lastCommitted = EpochStart(l.epoch)
+	for _, h := range l.snapshotOfHandlers() {
+		if h.state == awaitingQuorum {
+			l.synchronise(h)
+		}
+	}
+	l.collectNewLeaderAck(l.config.MyID)
+}
+
+// collectNewLeaderAck counts a server that has the whole history on disk, and starts to serve once a
+// quorum has.
+func (l *Leader) collectNewLeaderAck(sid int64) {
+	if l.phase != synchronising {
+		return
+	}
+	l.newLeaderAcks[sid] = true
+	if !l.newLeaderAcks[l.config.MyID] || !l.verifier.ContainsQuorum(l.newLeaderAcks) {
+		return
+	}
+	l.phase = broadcasting
+	l.nextHealth = l.now + l.config.TickTime
+	l.config.Log.Info("leading with a quorum", "epoch", l.epoch)
+	l.host.Established(l.epoch)
+	for _, h := range l.snapshotOfHandlers() {
+		if h.state == awaitingStart {
+			l.sendUpToDate(h)
+		}
+	}
+}
+
+// snapshotOfHandlers is for loops in which handlers may be dropped.
+func (l *Leader) snapshotOfHandlers() []*learnerHandler {
+	return append([]*learnerHandler(nil), l.handlers...)
+}
+
+func (l *Leader) packet(packetType int32, zxid int64, data []byte) *jute.QuorumPacket {
+	return &jute.QuorumPacket{Type: packetType, Zxid: zxid, Data: data}
+}

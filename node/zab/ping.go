@@ -1,0 +1,70 @@
+package zab
+
+import (
+	"fmt"
+	"time"
+
+	"ordeal/node/jute"
+)
+
+// pingAll sends PING to every learner that was sent NEWLEADER, and drops those that have left a
+// proposal unacknowledged for longer than syncLimit.
+func (l *Leader) pingAll() {
+	for _, h := range l.snapshotOfHandlers() {
+		if h.state < awaitingAck {
+			continue
+		}
+		if h.state == following && h.unacked != 0 && l.now-h.unackedAt >= l.syncTime() {
+			l.drop(h, "proposal %#x is not acknowledged", h.unacked)
+			continue
+		}
+		l.ping(h)
+	}
+}
+
+func (l *Leader) ping(h *learnerHandler) {
+	h.pingsSent++
+	l.send(h, l.packet(jute.PacketPing, l.broadcast.lastProposed, nil))
+}
+
+// pingAnswer takes a learner's PING with the sessions that it heard of.
+func (l *Leader) pingAnswer(h *learnerHandler, packet *jute.QuorumPacket) error {
+	var heard jute.PingTouches
+	if err := jute.Unmarshal(packet.Data, &heard); err != nil {
+		return fmt.Errorf("%v: %w", packet, err)
+	}
+	h.pingsAnswered++
+	if l.phase != broadcasting {
+		return nil
+	}
+	touches := make([]Touch, len(heard))
+	for i, touch := range heard {
+		touches[i] = Touch{Session: touch.SessionID, TimeoutMs: touch.TimeOut}
+	}
+	if len(touches) > 0 {
+		l.host.Touch(touches)
+	}
+	l.confirmSyncs()
+	return nil
+}
+
+// noteProposal remembers when a proposal was sent, if no older one is being watched.
+func (h *learnerHandler) noteProposal(zxid int64, now time.Duration) {
+	if h.unacked == 0 {
+		h.unacked, h.unackedAt = zxid, now
+		return
+	}
+	h.next, h.nextAt = zxid, now
+}
+
+// noteAck moves on to the newest proposal that was sent when the acknowledged one was still watched.
+func (h *learnerHandler) noteAck(zxid int64) {
+	if h.unacked == 0 || zxid < h.unacked {
+		return
+	}
+	h.unacked = 0
+	if h.next > zxid {
+		h.unacked, h.unackedAt = h.next, h.nextAt
+	}
+	h.next = 0
+}

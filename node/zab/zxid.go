@@ -1,0 +1,19 @@
+package zab
+
+// Epoch is the epoch of a zxid, its upper half.
+func Epoch(zxid int64) int64 { return zxid >> 32 }
+
+// Counter is the number of a transaction in its epoch, the lower half of its zxid.
+func Counter(zxid int64) int64 { return zxid & 0xffffffff }
+
+// EpochStart is the zxid of NEWLEADER: no transaction has it, the first one of the epoch is the next.
+func EpochStart(epoch int64) int64 { return epoch << 32 }
+
+// Follows tells whether a transaction can stand directly behind another in a log: it is the next of
+// the same epoch or the first of a later one. Anything else is a hole (ZOOKEEPER-4925).
+func Follows(zxid, previous int64) bool {
+	if Epoch(zxid) == Epoch(previous) {
+		return zxid == previous+1
+	}
+	return Epoch(zxid) > Epoch(previous) && Counter(zxid) == 1
+}
