@@ -122,7 +122,8 @@ type Log interface {
 type Leading interface {
 	// Propose hands over the next transaction, to be sent to the followers. Zxids have no gaps.
 	Propose(entry disk.Entry)
-	// Acknowledge is the leader's own acknowledgement: its log holds everything up to zxid on disk.
+	// Acknowledge is the leader's own acknowledgement: its log holds everything up to zxid on disk. It
+	// is called for each transaction, in order.
 	Acknowledge(zxid int64)
 	// Sync asks for the moment at which everything that was proposed before is committed and (with
 	// Config.SyncByQuorum, ZOOKEEPER-1675) a quorum has confirmed, after this call, that this server
@@ -144,7 +145,8 @@ type SyncTicket uint64
 type Learner interface {
 	// Forward sends a request of a client to the leader (REQUEST).
 	Forward(request Forwarded)
-	// Acknowledge sends ACK: this server's log holds everything up to zxid on disk. Observers
+	// Acknowledge sends ACK: this server's log holds everything up to zxid on disk. It is called for
+	// each transaction, in order: Apache's leaders count an ACK for its own zxid only. Observers
 	// never call it.
 	Acknowledge(zxid int64)
 	// Revalidate asks the leader whether a session that moved here is alive (REVALIDATE). The answer

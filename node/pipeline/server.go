@@ -1,6 +1,10 @@
 package pipeline
 
 import (
+	"fmt"
+	"log/slog"
+	"time"
+
 	"ordeal/node/disk"
 	"ordeal/node/jute"
 	"ordeal/node/tree"
@@ -16,91 +20,214 @@ type Server struct {
 	tree    *tree.Tree
 	outputs Outputs
 	now     Now
+
+	// The chain. What a role does not have is nil.
+	first       requestProcessor
+	prep        *prepRequestProcessor
+	proposal    *proposalRequestProcessor
+	commit      *commitProcessor
+	toBeApplied *toBeAppliedRequestProcessor
+	sync        *syncRequestProcessor
+	forwarding  *followerRequestProcessor
+	// pendingTxns are what a follower was given to log and has not seen committed, oldest first.
+	pendingTxns fifo[*request]
+	// unapplied are the transactions that are given to the log and not in the tree, oldest first.
+	unapplied fifo[*request]
+
+	// tracker is a leader's or standalone server's, learnerTracker another one's.
+	tracker        *sessionTracker
+	learnerTracker *learnerSessionTracker
+	sessionID      int64 // the next to be given out
+
+	connections map[Conn]*connection
+	bySession   map[int64]*connection
+	outstanding int
+	paused      bool
+	resumedAt   time.Duration
+	inspectAt   time.Duration
+
+	running bool
+	closed  bool
 }
+
+// inspectionInterval is how often connections are looked at for silence.
+const inspectionInterval = 50 * time.Millisecond
 
 // New starts a server in config.Role on a tree that is synchronised for it. A leader starts when a
 // quorum has acknowledged NEWLEADER; it moves the tree's last zxid to Epoch<<32 and gives every
 // session in the tree a full timeout.
 func New(config Config, t *tree.Tree, now Now, outputs Outputs) *Server {
-	return &Server{config: config, tree: t, outputs: outputs, now: now}
+	if config.OutstandingMax == 0 {
+		config.OutstandingMax = OutstandingMaxDefault
+	}
+	if config.MaxBuffer == 0 {
+		config.MaxBuffer = jute.MaxBufferDefault
+	}
+	if config.Log == nil {
+		config.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Server{
+		config: config, tree: t, outputs: outputs, now: now,
+		sessionID:   firstSessionID(config.ServerID, now.Wall),
+		connections: map[Conn]*connection{}, bySession: map[int64]*connection{},
+	}
+	s.setUpChain()
+	return s
+}
+
+// setUpChain links the processors of the role.
+func (s *Server) setUpChain() {
+	final := &finalRequestProcessor{server: s}
+	s.sync = &syncRequestProcessor{log: s.outputs.Log, unapplied: &s.unapplied, defects: s.config.Defects, now: s.now.Elapsed}
+	switch s.config.Role {
+	case Standalone:
+		s.setUpSessions(jute.UnknownSession)
+		s.sync.next = final
+		s.prep = s.newPrep(s.sync, s.tree.LastZxid())
+		s.first = s.prep
+	case Leader:
+		s.setUpSessions(jute.SessionExpired)
+		start := s.config.Epoch << 32
+		if start <= s.tree.LastZxid() {
+			invariant("an epoch begins after everything that is in the tree", hex(s.tree.LastZxid()), hex(start))
+		}
+		s.tree.SetLastZxid(start)
+		s.toBeApplied = &toBeAppliedRequestProcessor{next: final}
+		s.commit = newCommitProcessor(s.toBeApplied, s.config.SyncByQuorum)
+		s.sync.next = &ackRequestProcessor{leading: s.outputs.Leading}
+		s.proposal = &proposalRequestProcessor{
+			next: s.commit, sync: s.sync, leading: s.outputs.Leading, syncByQuorum: s.config.SyncByQuorum,
+		}
+		s.prep = s.newPrep(s.proposal, start)
+		s.first = &leaderRequestProcessor{next: s.prep}
+	case Follower, Observer:
+		s.learnerTracker = newLearnerSessionTracker()
+		s.commit = newCommitProcessor(final, true)
+		s.forwarding = &followerRequestProcessor{next: s.commit, learner: s.outputs.Learner}
+		s.first = s.forwarding
+		if s.config.Role == Observer {
+			s.first = &observerRequestProcessor{s.forwarding}
+			return
+		}
+		s.sync.next = &sendAckRequestProcessor{learner: s.outputs.Learner}
+	default:
+		invariant("a role", "Standalone, Leader, Follower or Observer", s.config.Role)
+	}
+}
+
+func (s *Server) setUpSessions(unknown jute.Code) {
+	s.tracker = newSessionTracker(s.config.TickTime.Milliseconds(), s.now.Elapsed.Milliseconds(), unknown)
+	for _, session := range s.tree.Sessions() {
+		s.tracker.track(session.SessionID, session.TimeOut)
+	}
+}
+
+func (s *Server) newPrep(next requestProcessor, lastZxid int64) *prepRequestProcessor {
+	return &prepRequestProcessor{
+		server: s, next: next, lastZxid: lastZxid, held: map[Origin]*heldRequests{},
+		changes: newOutstandingChanges(s.tree, s.config.DigestEnabled),
+	}
 }
 
 // Tick tells the time. A leader expires sessions by it. Call it before each batch of inputs.
-func (s *Server) Tick(now Now) { s.now = now }
-
-// Work goes on with what Config.Schedule left undone.
-func (s *Server) Work() {}
-
-// ClientConnected tells of a new client connection; remoteIP is its address without a port.
-func (s *Server) ClientConnected(conn Conn, remoteIP string) {}
-
-// ClientFrame takes one frame of a client, without its length; the first is the ConnectRequest.
-// The server keeps the slice.
-func (s *Server) ClientFrame(conn Conn, frame []byte) {}
-
-// ClientClosed tells that a connection is gone.
-func (s *Server) ClientClosed(conn Conn) {}
-
-// Synced tells that the Sync with this ticket is done.
-func (s *Server) Synced(ticket disk.Ticket) {}
-
-// Commit tells that the next proposal is committed: on a leader what it proposed, on a follower what
-// it was given by Proposal or Adopt. A zxid that is not the next one is an error of the other side: a
-// follower must not go on (Apache exits with UNMATCHED_TXN_COMMIT). On a leader it panics.
-func (s *Server) Commit(zxid int64) error { return nil }
-
-// LearnerRequest takes a request that a learner forwarded (Leader).
-func (s *Server) LearnerRequest(origin Origin, request Forwarded) {}
-
-// LearnerRevalidate answers REVALIDATE (Leader): whether the session is alive. If it is, it belongs
-// to this learner from now on.
-func (s *Server) LearnerRevalidate(origin Origin, session int64, timeoutMs int32) (valid bool) {
-	return false
+func (s *Server) Tick(now Now) {
+	if s.closed {
+		return
+	}
+	s.now = now
+	s.sync.tick(now.Elapsed)
+	if s.tracker != nil {
+		for _, session := range s.tracker.expire(now.Elapsed.Milliseconds()) {
+			s.config.Log.Info("session expired", "session", hex(session))
+			s.submit(&request{session: session, op: jute.OpCloseSession})
+		}
+	}
+	if now.Elapsed >= s.inspectAt {
+		s.inspectAt = now.Elapsed + inspectionInterval
+		s.inspectConnections()
+	}
+	s.run()
 }
 
-// LearnerTouch takes what rode on a learner's PING (Leader).
-func (s *Server) LearnerTouch(touches []Touch) {}
+// Work goes on with what Config.Schedule left undone.
+func (s *Server) Work() { s.run() }
 
-// SyncDone completes a Leading.Sync (Leader).
-func (s *Server) SyncDone(ticket SyncTicket) {}
+// run works until nothing is left to do, or until the schedule says that it is enough. Inputs that
+// come out of outputs are worked off by the outermost run.
+func (s *Server) run() {
+	if s.running || s.closed {
+		return
+	}
+	s.running = true
+	defer func() { s.running = false }()
+	var ready [3]Stage
+	for {
+		stages := s.readyStages(ready[:0])
+		if len(stages) == 0 {
+			return
+		}
+		stage, ok := stages[0], true
+		if s.config.Schedule != nil {
+			stage, ok = s.config.Schedule(stages)
+		}
+		if !ok {
+			return
+		}
+		s.step(stage)
+	}
+}
 
-// Proposal takes the next transaction to log and to acknowledge (Follower).
-func (s *Server) Proposal(entry disk.Entry) error { return nil }
+func (s *Server) readyStages(ready []Stage) []Stage {
+	if s.prep != nil && s.prep.hasWork() {
+		ready = append(ready, StagePrep)
+	}
+	if s.sync.hasWork() {
+		ready = append(ready, StageSync)
+	}
+	if s.commit != nil && s.commit.hasWork() {
+		ready = append(ready, StageCommit)
+	}
+	return ready
+}
 
-// Adopt takes a transaction that was logged, synced and acknowledged before this server started
-// but is not committed yet (Follower).
-func (s *Server) Adopt(entry disk.Entry) error { return nil }
+func (s *Server) step(stage Stage) {
+	switch stage {
+	case StagePrep:
+		s.prep.step()
+	case StageSync:
+		s.sync.step()
+	case StageCommit:
+		s.commit.step()
+	}
+}
 
-// Inform takes a committed transaction, to be logged and applied (Observer).
-func (s *Server) Inform(entry disk.Entry) error { return nil }
-
-// SyncReceived takes the leader's SYNC: the oldest sync of this server's clients is complete
-// (Follower, Observer).
-func (s *Server) SyncReceived() {}
-
-// Revalidated takes the leader's answer to Revalidate (Follower, Observer).
-func (s *Server) Revalidated(session int64, valid bool) {}
-
-// Touches returns what must ride on the next PING to the leader, and starts a new table (Follower,
-// Observer).
-func (s *Server) Touches() []Touch { return nil }
-
-// ReadNow answers a plain read (exists, getData, getACL, getChildren, getChildren2 without a watch)
-// at once, without changing anything, if the connection has a session with nothing pending.
-// ok=false means nothing else than that the frame must be given to ClientFrame. Any number of
-// ReadNow may run at the same time, but nothing else beside them.
-func (s *Server) ReadNow(conn Conn, frame []byte) (reply []byte, ok bool) { return nil, false }
+// Synced tells that the Sync with this ticket is done.
+func (s *Server) Synced(ticket disk.Ticket) {
+	if s.closed {
+		return
+	}
+	s.sync.synced(ticket)
+	s.run()
+}
 
 // Shutdown leaves the role: every client connection is closed, and nothing that was pending is
 // answered. It returns the entries that were handed to the log but are not applied to the tree,
 // oldest first: the tree may be fast-forwarded by them once the disk has done everything that was
 // asked of it before (ZOOKEEPER-4712, ZOOKEEPER-2845). The server must not be used afterwards.
-func (s *Server) Shutdown() []disk.Entry { return nil }
+func (s *Server) Shutdown() []disk.Entry {
+	for _, c := range s.connectionsInOrder() {
+		s.closeConnection(c)
+	}
+	s.closed = true
+	s.sync.drain()
+	var entries []disk.Entry
+	for _, r := range s.unapplied.all() {
+		entries = append(entries, r.entry)
+	}
+	return entries
+}
 
-// Outstanding is the number of requests of clients that are not answered yet.
-func (s *Server) Outstanding() int { return 0 }
-
-// Connections describes every client connection, oldest first.
-func (s *Server) Connections() []ConnStats { return nil }
-
-var _ jute.OpCode
+// invariant stops a server that has broken one of its own rules: going on would spread the damage.
+func invariant(rule string, expected, found any) {
+	panic(fmt.Sprintf("pipeline: %s: expected %v, found %v", rule, expected, found))
+}

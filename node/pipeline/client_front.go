@@ -1,0 +1,281 @@
+package pipeline
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"ordeal/node/defect"
+	"ordeal/node/jute"
+)
+
+const (
+	// handshakeMax is how long a connection may be without a session: Apache's
+	// zookeeper.nio.sessionlessCnxnTimeout.
+	handshakeMax = 10 * time.Second
+	// earlyFramesMax bounds what one client may send before its session is settled, in frames of the
+	// greatest length: its identities and its watches.
+	earlyFramesMax = 16
+	// lateEventDelay is how long defect.LateWatch holds an event back when no reply goes by.
+	lateEventDelay = 50 * time.Millisecond
+)
+
+// ClientConnected tells of a new client connection; remoteIP is its address without a port.
+func (s *Server) ClientConnected(conn Conn, remoteIP string) {
+	if s.closed {
+		s.outputs.Clients.Close(conn)
+		return
+	}
+	s.connections[conn] = &connection{
+		id: conn, remoteIP: remoteIP, authinfo: []jute.Id{{Scheme: "ip", ID: remoteIP}},
+		establishedAt: s.now.Elapsed, heardAt: s.now.Elapsed,
+	}
+}
+
+// ClientFrame takes one frame of a client, without its length; the first is the ConnectRequest.
+// The server keeps the slice.
+func (s *Server) ClientFrame(conn Conn, frame []byte) {
+	c := s.connections[conn]
+	if c == nil {
+		return
+	}
+	c.heardAt = s.now.Elapsed
+	c.received++
+	switch c.state {
+	case connectionNew:
+		s.processConnectRequest(c, frame)
+	case connectionSettling:
+		s.keepEarly(c, frame)
+	default:
+		s.processPacket(c, frame)
+	}
+	s.run()
+}
+
+// keepEarly keeps a frame until the session is settled.
+func (s *Server) keepEarly(c *connection, frame []byte) {
+	c.early = append(c.early, frame)
+	c.earlyBytes += len(frame) + 64 // no frame is free
+	s.countOutstanding(+1)
+	if c.earlyBytes > earlyFramesMax*s.config.MaxBuffer {
+		s.config.Log.Warn("closing a connection that sends too much before it has a session", "client", c.remoteIP, "bytes", c.earlyBytes)
+		s.closeConnection(c)
+	}
+}
+
+// dropEarly forgets the frames that were kept.
+func (s *Server) dropEarly(c *connection) {
+	s.countOutstanding(-len(c.early))
+	c.early, c.earlyBytes = nil, 0
+}
+
+// ClientClosed tells that a connection is gone.
+func (s *Server) ClientClosed(conn Conn) {
+	if c := s.connections[conn]; c != nil {
+		s.forget(c)
+	}
+	s.run()
+}
+
+// closeConnection ends a connection after what was sent before.
+func (s *Server) closeConnection(c *connection) {
+	if c.state == connectionClosed {
+		return
+	}
+	s.forget(c)
+	s.outputs.Clients.Close(c.id)
+}
+
+// forget removes all traces of a connection, its watches among them. Its requests go on without it.
+func (s *Server) forget(c *connection) {
+	c.state = connectionClosed
+	c.lateEvents = nil
+	s.dropEarly(c)
+	s.tree.RemoveWatcher(int64(c.id))
+	delete(s.connections, c.id)
+	if s.bySession[c.session] == c {
+		delete(s.bySession, c.session)
+	}
+}
+
+// processPacket takes a frame of a client with a session.
+func (s *Server) processPacket(c *connection, frame []byte) {
+	decoder := jute.NewDecoder(frame)
+	var header jute.RequestHeader
+	if header.Decode(decoder); decoder.Err() != nil {
+		s.config.Log.Warn("closing a connection that sent a frame without a request", "client", c.remoteIP, "bytes", len(frame))
+		s.closeConnection(c)
+		return
+	}
+	switch header.Type {
+	case jute.OpAuth:
+		s.processAuth(c, header.Xid, decoder)
+		return
+	case jute.OpSASL:
+		// No SASL mechanism is configured: the answer is an empty token, which clients take for a refusal.
+		s.reply(c, jute.ReplyHeader{Xid: header.Xid}, jute.SetSASLResponse{})
+		return
+	}
+	if !s.touch(c) {
+		s.config.Log.Debug("dropping a request of a session that is gone", "session", hex(c.session), "op", header.Type)
+		return
+	}
+	if !isClientOp(header.Type) {
+		s.config.Log.Warn("closing a connection that asks what no client may", "client", c.remoteIP, "session", hex(c.session), "op", header.Type)
+		s.reply(c, jute.ReplyHeader{Xid: header.Xid, Zxid: -1, Err: jute.Unimplemented}, nil)
+		s.closeConnection(c)
+		return
+	}
+	s.submit(&request{
+		session: c.session, cxid: header.Xid, op: header.Type, body: decoder.Rest(),
+		authinfo: c.authinfo, connection: c,
+	})
+}
+
+// touch tells the session's tracker that the client is there; false if the session is gone.
+func (s *Server) touch(c *connection) bool {
+	if s.tracker != nil {
+		return s.tracker.touch(c.session, c.timeoutMs)
+	}
+	s.learnerTracker.touch(c.session, c.timeoutMs)
+	return true
+}
+
+// processAuth takes a client's proof of who it is. It is answered at once, before requests that came
+// earlier.
+func (s *Server) processAuth(c *connection, xid int32, decoder *jute.Decoder) {
+	var packet jute.AuthPacket
+	if packet.Decode(decoder); decoder.Err() != nil {
+		s.closeConnection(c)
+		return
+	}
+	if ids, ok := s.authenticate(c, &packet); ok {
+		c.addAuth(ids)
+		s.reply(c, jute.ReplyHeader{Xid: xid}, nil)
+		return
+	}
+	s.config.Log.Warn("authentication failed", "client", c.remoteIP, "session", hex(c.session), "scheme", packet.Scheme)
+	s.reply(c, jute.ReplyHeader{Xid: xid, Err: jute.AuthFailed}, nil)
+	s.closeConnection(c)
+}
+
+// submit gives a request to the chain.
+func (s *Server) submit(r *request) {
+	if r.connection != nil {
+		r.connection.pending++
+		s.countOutstanding(+1)
+	}
+	s.first.processRequest(r)
+}
+
+// finished tells that a request has left the chain.
+func (s *Server) finished(r *request) {
+	if r.connection != nil {
+		r.connection.pending--
+		s.countOutstanding(-1)
+	}
+}
+
+// countOutstanding keeps the number of unanswered requests, and tells the runner to pause reading
+// when there are too many, and to go on when a quarter of them is answered.
+func (s *Server) countOutstanding(change int) {
+	s.outstanding += change
+	switch {
+	case !s.paused && s.outstanding >= s.config.OutstandingMax:
+		s.setPaused(true)
+	case s.paused && s.outstanding <= s.config.OutstandingMax*3/4:
+		s.setPaused(false)
+	}
+}
+
+func (s *Server) setPaused(paused bool) {
+	s.paused = paused
+	if !paused {
+		s.resumedAt = s.now.Elapsed
+	}
+	s.outputs.Clients.PauseReading(paused)
+}
+
+// reply answers a request.
+func (s *Server) reply(c *connection, header jute.ReplyHeader, body jute.Record) {
+	if c.state == connectionClosed {
+		return
+	}
+	s.send(c, encodeReply(header, body))
+	if len(c.lateEvents) > 0 {
+		s.sendLateEvents(c)
+	}
+}
+
+func encodeReply(header jute.ReplyHeader, body jute.Record) []byte {
+	encoder := jute.NewEncoder(make([]byte, 0, 128))
+	header.Encode(encoder)
+	if body != nil {
+		body.Encode(encoder)
+	}
+	return encoder.Bytes()
+}
+
+func (s *Server) send(c *connection, frame []byte) {
+	c.sent++
+	s.outputs.Clients.Send(c.id, frame)
+}
+
+// notify sends a watch event.
+func (s *Server) notify(c *connection, event jute.WatcherEvent) {
+	frame := encodeReply(jute.ReplyHeader{Xid: jute.XidNotification, Zxid: -1}, event)
+	if s.config.Defects.On(defect.LateWatch) {
+		if len(c.lateEvents) == 0 {
+			c.lateSince = s.now.Elapsed
+		}
+		c.lateEvents = append(c.lateEvents, frame)
+		return
+	}
+	s.send(c, frame)
+}
+
+func (s *Server) sendLateEvents(c *connection) {
+	for _, frame := range c.lateEvents {
+		s.send(c, frame)
+	}
+	c.lateEvents = nil
+}
+
+// inspectConnections closes those that have been silent for too long, and lets late events go.
+func (s *Server) inspectConnections() {
+	for _, c := range s.connectionsInOrder() {
+		if len(c.lateEvents) > 0 && s.now.Elapsed-c.lateSince >= lateEventDelay {
+			s.sendLateEvents(c)
+		}
+		silentMax := handshakeMax
+		if c.state == connectionOpen {
+			silentMax = time.Duration(c.timeoutMs)*time.Millisecond + s.config.TickTime
+		}
+		if !s.paused && s.now.Elapsed-max(c.heardAt, s.resumedAt) > silentMax {
+			s.config.Log.Info("closing a silent connection", "client", c.remoteIP, "session", hex(c.session))
+			s.closeConnection(c)
+		}
+	}
+}
+
+// connectionsInOrder returns all connections, in the order of their numbers.
+func (s *Server) connectionsInOrder() []*connection {
+	connections := make([]*connection, 0, len(s.connections))
+	for _, c := range s.connections {
+		connections = append(connections, c)
+	}
+	slices.SortFunc(connections, func(a, b *connection) int { return cmp.Compare(a.id, b.id) })
+	return connections
+}
+
+// Outstanding is the number of requests of clients that are not answered yet.
+func (s *Server) Outstanding() int { return s.outstanding }
+
+// Connections describes every client connection, in the order of their numbers.
+func (s *Server) Connections() []ConnStats {
+	var all []ConnStats
+	for _, c := range s.connectionsInOrder() {
+		all = append(all, c.stats())
+	}
+	return all
+}

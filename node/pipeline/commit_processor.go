@@ -1,0 +1,119 @@
+package pipeline
+
+import "ordeal/node/jute"
+
+// commitProcessor keeps the order of each session: a request waits behind the session's own earlier
+// write until that is committed, while other sessions' requests, and transactions committed from
+// elsewhere, go by. Committed transactions go on in the order of their commits.
+type commitProcessor struct {
+	next requestProcessor
+	// matchSyncs is whether a sync waits for the leader's SYNC like a write for its commit. On a
+	// leader whose syncs need no confirmation it passes like a read.
+	matchSyncs bool
+
+	queued    fifo[*request]
+	committed fifo[*request]
+	// pending holds, for each session with a write under way, that write and all that came behind it.
+	pending map[int64]*fifo[*request]
+}
+
+func newCommitProcessor(next requestProcessor, matchSyncs bool) *commitProcessor {
+	return &commitProcessor{next: next, matchSyncs: matchSyncs, pending: map[int64]*fifo[*request]{}}
+}
+
+func (p *commitProcessor) processRequest(r *request) { p.queued.push(r) }
+
+// commit takes a transaction that is committed, or a sync that is answered.
+func (p *commitProcessor) commit(r *request) { p.committed.push(r) }
+
+func (p *commitProcessor) hasWork() bool { return !p.queued.empty() || !p.committed.empty() }
+
+// step sorts one request into its session's queue, or carries out one commit. Requests come first:
+// a request is always queued here before its commit can be, so that a commit finds the request that
+// it belongs to.
+func (p *commitProcessor) step() {
+	if p.queued.empty() {
+		p.carryOut(p.committed.pop())
+		return
+	}
+	r := p.queued.pop()
+	waiting := p.pending[r.session]
+	if waiting == nil {
+		if !p.needsCommit(r) {
+			p.next.processRequest(r)
+			return
+		}
+		waiting = &fifo[*request]{}
+		p.pending[r.session] = waiting
+	}
+	waiting.push(r)
+}
+
+func (p *commitProcessor) needsCommit(r *request) bool {
+	return isWrite(r.op) || (r.op == jute.OpSync && p.matchSyncs && r.refused == jute.Ok)
+}
+
+// isReady tells whether a request may leave the head of its session's queue.
+func (p *commitProcessor) isReady(r *request) bool {
+	return !p.needsCommit(r) || r.applied || r.completed
+}
+
+// carryOut passes a committed transaction on: as the local request that it belongs to, so that its
+// client is answered, or else as it came, for a client of another server. The second happens also to
+// a session that has requests here, after it moved.
+func (p *commitProcessor) carryOut(c *request) {
+	if !c.isTxn {
+		c.completed = true
+		p.release(c.session)
+		return
+	}
+	local, isHead := p.find(c)
+	switch {
+	case local == nil:
+		p.next.processRequest(c)
+	case isHead:
+		p.pending[c.session].pop()
+		local.adopt(c)
+		p.next.processRequest(local)
+		p.release(c.session)
+	default:
+		// A sync of the same session stands before it. The transaction takes effect now, since
+		// transactions do so in the order of zxids, and is answered in its turn.
+		unanswered := *c
+		unanswered.connection = nil
+		p.next.processRequest(&unanswered)
+		local.adopt(c)
+		local.result, local.applied = unanswered.result, true
+	}
+}
+
+// find returns the session's oldest write that is not committed yet, if c is its commit.
+func (p *commitProcessor) find(c *request) (local *request, isHead bool) {
+	waiting := p.pending[c.session]
+	if waiting == nil {
+		return nil, false
+	}
+	for i, r := range waiting.all() {
+		if isWrite(r.op) && !r.applied {
+			if r.cxid == c.cxid {
+				return r, i == 0
+			}
+			return nil, false
+		}
+	}
+	return nil, false
+}
+
+// release passes on what need not wait any longer in a session's queue.
+func (p *commitProcessor) release(session int64) {
+	waiting := p.pending[session]
+	if waiting == nil {
+		return
+	}
+	for !waiting.empty() && p.isReady(waiting.peek()) {
+		p.next.processRequest(waiting.pop())
+	}
+	if waiting.empty() {
+		delete(p.pending, session)
+	}
+}

@@ -1,0 +1,24 @@
+package pipeline
+
+import "ordeal/node/jute"
+
+// followerRequestProcessor is where the requests of a follower's clients enter: each goes to the
+// CommitProcessor, and what the leader has to decide goes to the leader as well.
+type followerRequestProcessor struct {
+	next    requestProcessor
+	learner Learner
+	// syncs are this server's syncs that the leader has not answered yet, oldest first.
+	syncs fifo[*request]
+}
+
+func (p *followerRequestProcessor) processRequest(r *request) {
+	p.next.processRequest(r)
+	if r.op == jute.OpSync {
+		p.syncs.push(r)
+	}
+	if r.op == jute.OpSync || isWrite(r.op) {
+		p.learner.Forward(Forwarded{
+			Session: r.session, Cxid: r.cxid, Type: r.op, Body: r.body, Authinfo: r.authinfo,
+		})
+	}
+}

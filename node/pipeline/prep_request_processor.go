@@ -1,0 +1,219 @@
+package pipeline
+
+import (
+	"fmt"
+	"math"
+
+	"ordeal/node/disk"
+	"ordeal/node/jute"
+)
+
+// prepRequestProcessor turns requests into transactions, on a leader or a standalone server: it
+// checks each against the tree as it will be once everything that is under way is applied, numbers
+// it, and says what it will change. A request that fails becomes a transaction too, one that changes
+// nothing, so that the server that asked learns the outcome.
+type prepRequestProcessor struct {
+	server  *Server
+	next    requestProcessor
+	changes *outstandingChanges
+
+	queue fifo[*request]
+	// lastZxid is the last number that was given out.
+	lastZxid int64
+	// resigned is set when the epoch has run out of zxids: nothing is prepared any more.
+	resigned bool
+	// held are requests that learners forwarded behind a sync which is not done yet.
+	held map[Origin]*heldRequests
+}
+
+// heldRequests are a learner's requests behind its syncs. Its server matches commits and SYNCs with
+// its own requests in the order in which it sent them, so that a later commit must not overtake a
+// SYNC that waits for a quorum's confirmation.
+type heldRequests struct {
+	syncs int // that are not done
+	queue []*request
+}
+
+func (p *prepRequestProcessor) processRequest(r *request) { p.queue.push(r) }
+
+func (p *prepRequestProcessor) hasWork() bool { return !p.queue.empty() }
+
+// step prepares one request.
+func (p *prepRequestProcessor) step() {
+	r := p.queue.pop()
+	if p.resigned {
+		p.server.finished(r)
+		return
+	}
+	if p.holdBack(r) {
+		return
+	}
+	if p.prepare(r); !p.resigned {
+		p.next.processRequest(r)
+	}
+}
+
+// holdBack keeps a learner's request if it has to wait for a sync before it.
+func (p *prepRequestProcessor) holdBack(r *request) bool {
+	if r.origin == Local || !p.server.config.SyncByQuorum {
+		return false
+	}
+	held := p.held[r.origin]
+	switch {
+	case held == nil && r.op == jute.OpSync:
+		p.held[r.origin] = &heldRequests{syncs: 1}
+		return false
+	case held == nil:
+		return false
+	case r.op == jute.OpSync && len(held.queue) == 0:
+		held.syncs++
+		return false
+	}
+	held.queue = append(held.queue, r)
+	return true
+}
+
+// syncDone lets the requests go that waited behind a learner's sync.
+func (p *prepRequestProcessor) syncDone(origin Origin) {
+	held := p.held[origin]
+	if held == nil {
+		return
+	}
+	if held.syncs--; held.syncs > 0 {
+		return
+	}
+	delete(p.held, origin)
+	waiting := p.queue.all()
+	p.queue = fifo[*request]{items: append(held.queue, waiting...)}
+}
+
+// prepare decides what becomes of a request.
+func (p *prepRequestProcessor) prepare(r *request) {
+	if !isWrite(r.op) {
+		r.refused = p.server.tracker.check(r.session, r.origin)
+		return
+	}
+	zxid := p.lastZxid + 1
+	if p.server.config.Role == Leader && zxid&math.MaxUint32 == math.MaxUint32 {
+		p.resigned = true
+		p.server.finished(r)
+		p.server.outputs.Leading.Resign(fmt.Sprintf("epoch %d has no zxid left", zxid>>32))
+		return
+	}
+	p.lastZxid = zxid
+	r.header = jute.TxnHeader{ClientID: r.session, Cxid: r.cxid, Zxid: zxid, Time: p.server.now.Wall, Type: r.op}
+	txn, code := p.transaction(r)
+	if code != jute.Ok {
+		r.header.Type, txn = jute.OpError, &jute.ErrorTxn{Err: code}
+	} else if p.changes.digestEnabled {
+		r.digest = &jute.TxnDigest{Version: jute.DigestVersion, TreeDigest: p.changes.digest()}
+	}
+	r.txn, r.isTxn = txn, true
+	r.entry = disk.Entry{Zxid: zxid, Payload: jute.EncodePayload(r.header, txn, r.digest)}
+}
+
+// transaction returns what a request becomes, or why it fails.
+func (p *prepRequestProcessor) transaction(r *request) (jute.Txn, jute.Code) {
+	switch r.op {
+	case jute.OpCreateSession:
+		return p.createSession(r)
+	case jute.OpCloseSession:
+		return p.closeSession(r)
+	case jute.OpReconfig:
+		return nil, jute.ReconfigDisabled
+	}
+	body := jute.NewRequest(r.op)
+	if !decodeBody(r.body, body) {
+		return nil, jute.MarshallingError
+	}
+	if r.op == jute.OpMulti {
+		return p.multi(r, body.(*jute.MultiRequest).Ops)
+	}
+	return p.operation(r, r.op, body)
+}
+
+// decodeBody reads a request's body. Like Apache it does not mind bytes behind it.
+func decodeBody(body []byte, into jute.Decodable) bool {
+	decoder := jute.NewDecoder(body)
+	into.Decode(decoder)
+	return decoder.Err() == nil
+}
+
+// operation returns the transaction of a single operation, alone or in a multi, and notes its changes.
+func (p *prepRequestProcessor) operation(r *request, op jute.OpCode, body jute.Message) (jute.Txn, jute.Code) {
+	switch request := body.(type) {
+	case *jute.CreateRequest:
+		return p.create(r, op, jute.CreateTTLRequest{
+			Path: request.Path, Data: request.Data, ACL: request.ACL, Flags: request.Flags, TTL: -1,
+		})
+	case *jute.CreateTTLRequest:
+		return p.create(r, op, *request)
+	case *jute.DeleteRequest:
+		return p.delete(r, request)
+	case *jute.DeleteContainerRequest:
+		return p.deleteContainer(r, request)
+	case *jute.SetDataRequest:
+		return p.setData(r, request)
+	case *jute.SetACLRequest:
+		return p.setACL(r, request)
+	case *jute.CheckVersionRequest:
+		return p.check(r, request)
+	}
+	return nil, jute.MarshallingError
+}
+
+// multi prepares operations of which all or none take effect. If one fails the transaction still
+// tells which, for the servers to answer with (protocol.md 2.9).
+func (p *prepRequestProcessor) multi(r *request, operations []jute.MultiOp) (jute.Txn, jute.Code) {
+	txn := &jute.MultiTxn{Txns: make([]jute.SubTxn, 0, len(operations))}
+	failed := jute.Ok
+	p.changes.begin()
+	for _, operation := range operations {
+		var sub jute.Txn
+		code := jute.RuntimeInconsistency
+		if failed == jute.Ok {
+			if sub, code = p.operation(r, operation.Type, operation.Request); code == jute.MarshallingError {
+				p.changes.rollBack()
+				return nil, code
+			}
+			failed = code
+		}
+		if code != jute.Ok {
+			txn.Txns = append(txn.Txns, jute.SubTxn{Type: jute.OpError, Txn: &jute.ErrorTxn{Err: code}})
+			continue
+		}
+		txn.Txns = append(txn.Txns, jute.SubTxn{Type: operation.Type, Txn: sub})
+	}
+	if failed != jute.Ok {
+		p.changes.rollBack()
+	} else {
+		p.changes.keep()
+	}
+	return txn, jute.Ok
+}
+
+func (p *prepRequestProcessor) createSession(r *request) (jute.Txn, jute.Code) {
+	var request jute.CreateSessionRequest
+	if !decodeBody(r.body, &request) {
+		return nil, jute.MarshallingError
+	}
+	p.server.tracker.track(r.session, request.TimeOut)
+	if !p.server.tracker.setOwner(r.session, r.origin) {
+		return nil, jute.SessionExpired
+	}
+	return &jute.CreateSessionTxn{TimeOut: request.TimeOut}, jute.Ok
+}
+
+// closeSession ends a session: the transaction lists its ephemeral znodes, those among them that are
+// still on their way into the tree (ZOOKEEPER-1208). The session is not checked: its server or the
+// expiry of its time may ask.
+func (p *prepRequestProcessor) closeSession(r *request) (jute.Txn, jute.Code) {
+	paths := p.changes.ephemerals(r.session)
+	for _, path := range paths {
+		if record, ok := p.changes.lookup(path); ok {
+			p.remove(record, r.header.Zxid)
+		}
+	}
+	p.server.tracker.setClosing(r.session)
+	return &jute.CloseSessionTxn{Paths2Delete: paths}, jute.Ok
+}

@@ -1,0 +1,82 @@
+package pipeline
+
+import (
+	"ordeal/node/disk"
+	"ordeal/node/jute"
+	"ordeal/node/tree"
+)
+
+// request is one request on its way through the processors: of a client, of a learner, or of the
+// server itself. Each processor adds what it finds out.
+type request struct {
+	session  int64
+	cxid     int32
+	op       jute.OpCode
+	body     []byte
+	authinfo []jute.Id // who the client was when it asked
+	origin   Origin
+	// connection is where the answer goes; nil if nobody here waits for one.
+	connection *connection
+
+	// header, txn, digest (which may be nil) and entry are set once the request has become a transaction (isTxn).
+	header jute.TxnHeader
+	txn    jute.Txn
+	digest *jute.TxnDigest
+	entry  disk.Entry
+	isTxn  bool
+	// refused is why a request without a transaction must not be carried out.
+	refused jute.Code
+
+	// result is what applying the transaction gave; applied tells that it is there.
+	result  tree.Result
+	applied bool
+	// completed tells that a sync's SYNC has come.
+	completed bool
+}
+
+// requestProcessor is one link of a chain.
+type requestProcessor interface {
+	processRequest(*request)
+}
+
+// newTransaction returns the request that a logged transaction stands for, on a server that did not
+// prepare it.
+func newTransaction(entry disk.Entry) (*request, error) {
+	header, txn, digest, err := jute.DecodePayload(entry.Payload)
+	if err != nil {
+		return nil, err
+	}
+	return &request{
+		session: header.ClientID, cxid: header.Cxid, op: header.Type,
+		header: header, txn: txn, digest: digest, entry: entry, isTxn: true,
+	}, nil
+}
+
+// adopt takes over the transaction of another request, which is this one as the leader prepared it.
+func (r *request) adopt(committed *request) {
+	r.header, r.txn, r.digest = committed.header, committed.txn, committed.digest
+	r.entry, r.isTxn = committed.entry, committed.isTxn
+}
+
+// isClientOp tells whether a client may ask for an op at all. A check alone is refused, since the
+// transaction that it would become cannot be read back (ZOOKEEPER-2623), and so are the ops that
+// servers ask of themselves: nothing checks who may delete a container or create a session.
+func isClientOp(op jute.OpCode) bool {
+	switch op {
+	case jute.OpNotification, jute.OpCheck, jute.OpError, jute.OpCreateSession, jute.OpDeleteContainer,
+		jute.OpAuth, jute.OpSASL:
+		return false
+	}
+	return op.Known()
+}
+
+// isWrite tells whether an op becomes a transaction, and so has to wait for its commit.
+func isWrite(op jute.OpCode) bool {
+	switch op {
+	case jute.OpCreate, jute.OpCreate2, jute.OpCreateTTL, jute.OpCreateContainer,
+		jute.OpDelete, jute.OpDeleteContainer, jute.OpSetData, jute.OpSetACL, jute.OpReconfig, jute.OpMulti,
+		jute.OpCreateSession, jute.OpCloseSession:
+		return true
+	}
+	return false
+}
