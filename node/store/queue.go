@@ -91,13 +91,15 @@ func (q *queue) close() {
 	q.changed.Broadcast()
 }
 
-func (q *queue) startRunner() {
+// startRunner notes that somebody takes from the queue, unless it is too late for that.
+func (q *queue) startRunner() bool {
 	q.mutex.Lock()
 	defer q.mutex.Unlock()
 	if q.running {
 		panic("store: Run expects to be the only one, but another Run is going on")
 	}
-	q.running = true
+	q.running = !q.closed
+	return q.running
 }
 
 func (q *queue) stopRunner() {
@@ -107,10 +109,15 @@ func (q *queue) stopRunner() {
 	q.changed.Broadcast()
 }
 
-func (q *queue) waitForRunner() {
+// waitForRunner waits until nobody takes from the closed queue any more and returns what is left in
+// it because nobody ever did.
+func (q *queue) waitForRunner() []queued {
 	q.mutex.Lock()
 	defer q.mutex.Unlock()
 	for q.running {
 		q.changed.Wait()
 	}
+	left := q.waiting
+	q.waiting = nil
+	return left
 }

@@ -280,7 +280,9 @@ func (s *Store) Close() error {
 	var err error
 	s.closing.Do(func() {
 		s.queue.close()
-		s.queue.waitForRunner()
+		for _, q := range s.queue.waitForRunner() {
+			q.report(nil, ErrClosed)
+		}
 		err = errors.Join(s.closeLog(), s.unlock())
 	})
 	return err
@@ -308,7 +310,9 @@ func (s *Store) Do(operations []disk.Operation, done func(disk.Result)) {
 // Run carries out operations until ctx ends or Close is called, then finishes those that are queued.
 // One goroutine may call it, once.
 func (s *Store) Run(ctx context.Context) error {
-	s.queue.startRunner()
+	if !s.queue.startRunner() {
+		return ErrClosed
+	}
 	defer s.queue.stopRunner()
 	stop := context.AfterFunc(ctx, s.queue.close)
 	defer stop()
