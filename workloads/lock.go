@@ -52,6 +52,7 @@ const (
 	lockRaise                    // holding: raise it
 	lockDawdle                   // holding: for a while
 	lockRelease                  // delete the child
+	lockSweep                    // delete a stray child
 	lockClose                    // close the session instead
 )
 
@@ -61,13 +62,14 @@ type lockClient struct {
 	generation generation
 	stage      lockStage
 	asked      lockStage // the stage whose operation is under way
-	mine       string // the own child's name, when there is one
-	wanted     string // the prefix of the child last asked for
-	before     string // the child before
-	count      int    // the counter, as read
+	mine       string    // the own child's name, when there is one
+	wanted     string    // the prefix of the child last asked for
+	before     string    // the child before
+	stray      string    // a child to be swept away
+	count      int       // the counter, as read
 	version    int32
 	// uncertain are prefixes of children that this session may have created: their outcome was
-	// unknown. One that turns up is deleted, for others wait for it.
+	// unknown. One that turns up late is a stray, and others wait for it.
 	uncertain []string
 }
 
@@ -113,6 +115,8 @@ func (c *lockClient) Next(now time.Duration) Step {
 		return wait(lockHold)
 	case lockRelease:
 		return do(history.Request{Kind: history.Delete, Path: c.lock() + "/" + c.mine, Version: history.AnyVersion})
+	case lockSweep:
+		return do(history.Request{Kind: history.Delete, Path: c.lock() + "/" + c.stray, Version: history.AnyVersion})
 	case lockClose:
 		return do(history.Request{Kind: history.CloseSession})
 	}
@@ -163,6 +167,11 @@ func (c *lockClient) Return(_ history.Request, result history.Result) {
 		}
 	case lockRelease:
 		c.released(result)
+	case lockSweep:
+		c.stage = lockList
+		if !ok(result) && result.Error != "NoNode" {
+			c.uncertain = append(c.uncertain, c.stray)
+		}
 	case lockClose:
 		c.stage = lockRelease // not sent; after an unknown outcome the session is gone for the client
 		if result.Outcome != history.Failed {
@@ -173,7 +182,7 @@ func (c *lockClient) Return(_ history.Request, result history.Result) {
 
 // listed decides by the children of the lock whether the client holds it, waits, or has none.
 func (c *lockClient) listed(children []string) {
-	slices.SortFunc(children, func(a, b string) int { return strings.Compare(sequence(a), sequence(b)) })
+	children = slices.SortedFunc(slices.Values(children), func(a, b string) int { return strings.Compare(sequence(a), sequence(b)) })
 	if c.mine == "" { // the create's outcome was unknown
 		at := slices.IndexFunc(children, func(child string) bool { return strings.HasPrefix(child, c.wanted) })
 		if at < 0 {
@@ -182,10 +191,11 @@ func (c *lockClient) listed(children []string) {
 		}
 		c.mine = children[at]
 	}
-	for _, prefix := range c.uncertain {
+	for i, prefix := range c.uncertain {
 		at := slices.IndexFunc(children, func(child string) bool { return strings.HasPrefix(child, prefix) })
-		if at >= 0 { // give up the newer one first, then come back for this
-			c.mine, c.stage = children[at], lockRelease
+		if at >= 0 {
+			c.uncertain = slices.Delete(c.uncertain, i, i+1)
+			c.stray, c.stage = children[at], lockSweep
 			return
 		}
 	}

@@ -122,7 +122,9 @@ func decodeReply(f flight, header jute.ReplyHeader, d *jute.Decoder) (history.Re
 	case history.Multi:
 		var body jute.MultiResponse
 		body.Decode(d)
-		multiResult(&result, body)
+		if d.Err() == nil {
+			return result, multiResult(&result, request, body)
+		}
 	case history.Delete, history.CloseSession:
 	}
 	return result, d.Finish()
@@ -144,9 +146,13 @@ func failure(kind history.OpKind, code jute.Code) history.Outcome {
 // multiResult fills in the parts. A failed multi is answered without an error in the header: the
 // parts before the one that failed carry Ok, those behind it RuntimeInconsistency (protocol.md 2.9).
 // All of them failed, and the multi failed with the error of the culprit.
-func multiResult(result *history.Result, body jute.MultiResponse) {
-	for _, part := range body.Results {
+func multiResult(result *history.Result, request history.Request, body jute.MultiResponse) error {
+	if len(body.Results) != len(request.Parts) {
+		return fmt.Errorf("%d results for a multi of %d parts", len(body.Results), len(request.Parts))
+	}
+	for i, part := range body.Results {
 		r := history.Result{Outcome: history.OK}
+		kind := request.Parts[i].Kind
 		switch b := part.Body.(type) {
 		case *jute.CreateResponse:
 			r.Path = b.Path
@@ -161,9 +167,12 @@ func multiResult(result *history.Result, body jute.MultiResponse) {
 			if part.Err != jute.Ok && (result.Error == "" || result.Error == jute.RuntimeInconsistency.String()) {
 				result.Error = r.Error
 			}
+		} else if kind == history.Create && r.Path == "" || kind == history.Set && r.Stat == nil {
+			return fmt.Errorf("part %d of a multi, a %s, answered as %s", i, kind, part.Type)
 		}
 		result.Parts = append(result.Parts, r)
 	}
+	return nil
 }
 
 func statOf(s jute.Stat) *history.Stat {
