@@ -62,6 +62,9 @@ func (p *Peer) openLearnerPort(open bool) { p.ready.LearnerPort = &open }
 // startServer begins to serve clients.
 func (p *Peer) startServer(role pipeline.Role, epoch int64) {
 	p.stopServer()
+	if role != pipeline.Standalone {
+		p.tree.SetConfig([]byte(p.config.Membership.String()), p.config.Membership.Version, p.now.Wall)
+	}
 	p.serverHost = &serverHost{peer: p}
 	outputs := pipeline.Outputs{Clients: p.serverHost, Log: p.serverHost}
 	serverID := p.config.MyID

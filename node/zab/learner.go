@@ -257,6 +257,7 @@ func (l *Learner) startSync(message Message) error {
 		if message.Incoming == nil {
 			return fmt.Errorf("%v without a tree", packet)
 		}
+		message.Incoming.SetLastZxid(packet.Zxid)
 		l.snapshot = message
 		l.lastQueued = packet.Zxid
 	default:

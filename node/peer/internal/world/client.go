@@ -1,0 +1,280 @@
+package world
+
+import (
+	"fmt"
+	"time"
+
+	"ordeal/node/jute"
+	"ordeal/node/peer"
+)
+
+// connection is a client's connection to a member.
+type connection struct {
+	id                 peer.Conn
+	client             *Client
+	member             *Member
+	toServer, toClient *pipe
+	clientOpen         bool
+	serverOpen         bool
+}
+
+func (w *World) dial(c *Client, m *Member) *connection {
+	w.lastConn++
+	n := &connection{
+		id: w.lastConn, client: c, member: m,
+		toServer: w.newPipe(nil, m), toClient: w.newPipe(m, nil), clientOpen: true, serverOpen: true,
+	}
+	m.conns = append(m.conns, n)
+	n.toServer.push(&parcel{deliver: func() {
+		if n.serverOpen {
+			m.input("client", func() { m.peer.ClientConnected(n.id, "127.0.0.1") })
+		}
+	}})
+	return n
+}
+
+func (n *connection) send(frame []byte) {
+	n.toServer.push(&parcel{deliver: func() {
+		if n.serverOpen {
+			n.member.input("frame", func() { n.member.peer.ClientFrame(n.id, frame) })
+		}
+	}})
+}
+
+func (n *connection) clientCloses() {
+	if !n.clientOpen {
+		return
+	}
+	n.clientOpen = false
+	n.toServer.push(&parcel{deliver: func() {
+		if n.serverOpen {
+			n.serverOpen = false
+			n.member.input("hangup", func() { n.member.peer.ClientClosed(n.id) })
+		}
+	}})
+}
+
+func (n *connection) serverCloses() {
+	if !n.serverOpen {
+		return
+	}
+	n.serverOpen = false
+	n.toClient.push(&parcel{deliver: func() {
+		if n.clientOpen {
+			n.clientOpen = false
+			n.client.lost(n)
+		}
+	}})
+}
+
+// toClient carries out what a peer wants of a client's connection.
+func (m *Member) toClient(output peer.ClientOutput) {
+	for i, n := range m.conns {
+		if n.id != output.Conn {
+			continue
+		}
+		if output.Frame != nil {
+			n.toClient.push(&parcel{deliver: func() {
+				if n.clientOpen {
+					n.client.receive(n, output.Frame)
+				}
+			}})
+		}
+		if output.Close {
+			n.serverCloses()
+			m.conns = append(m.conns[:i:i], m.conns[i+1:]...)
+		}
+		return
+	}
+}
+
+// paths are the znodes that clients work on.
+var paths = []string{"/a", "/b", "/c"}
+
+// replyPatience is how long a client waits before it turns to another member.
+const replyPatience = time.Second
+
+// call is a request that a client waits for.
+type call struct {
+	xid   int32
+	op    jute.OpCode
+	path  string
+	floor int64 // what a read after a sync must show at least
+}
+
+// Client is a scripted client: one call at a time, sync and read together, and a new member
+// whenever the old one is silent.
+type Client struct {
+	world *World
+	index int
+
+	connection *connection
+	session    int64
+	password   []byte
+	connected  bool
+	zxid       int64 // seen last in this session
+	xid        int32
+	calls      []call
+	generation int // drops what was planned for an earlier call
+
+	// Done counts calls that were answered.
+	Done int
+	// Stopped makes the client finish its call and do no more.
+	Stopped bool
+}
+
+func newClient(w *World, index int) *Client { return &Client{world: w, index: index} }
+
+func (c *Client) start() {
+	c.world.After(c.world.upTo(200*time.Millisecond), c.reconnect)
+}
+
+// wait plans the client's next move, unless something happens before.
+func (c *Client) wait(delay time.Duration, do func()) {
+	c.generation++
+	generation := c.generation
+	c.world.After(delay, func() {
+		if c.generation == generation {
+			do()
+		}
+	})
+}
+
+func (c *Client) reconnect() {
+	if c.connection != nil {
+		c.connection.clientCloses()
+	}
+	c.calls, c.connected = nil, false
+	m := c.world.Members[c.world.random.IntN(len(c.world.Members))]
+	if !m.up {
+		c.wait(50*time.Millisecond, c.reconnect)
+		return
+	}
+	c.connection = c.world.dial(c, m)
+	c.connection.send(jute.Marshal(jute.ConnectRequest{
+		LastZxidSeen: c.zxid, TimeOut: int32((10 * TickTime).Milliseconds()), SessionID: c.session, Passwd: c.passwordOrZeros(),
+	}))
+	c.wait(replyPatience, c.reconnect)
+}
+
+func (c *Client) passwordOrZeros() []byte {
+	if c.session == 0 {
+		return make([]byte, jute.PasswordSize)
+	}
+	return c.password
+}
+
+func (c *Client) lost(n *connection) {
+	if n == c.connection {
+		c.wait(20*time.Millisecond+c.world.upTo(100*time.Millisecond), c.reconnect)
+	}
+}
+
+func (c *Client) receive(n *connection, frame []byte) {
+	if n != c.connection {
+		return
+	}
+	d := jute.NewDecoder(frame)
+	if !c.connected {
+		c.handshake(d)
+		return
+	}
+	var header jute.ReplyHeader
+	header.Decode(d)
+	c.world.check(d.Err() == nil, "client %d cannot read a reply: %v", c.index, d.Err())
+	if header.Xid < 0 || len(c.calls) == 0 {
+		return
+	}
+	answered := c.calls[0]
+	c.calls = c.calls[1:]
+	c.world.trace("client %d %v %s: %v zxid %x", c.index, answered.op, answered.path, header.Err, header.Zxid)
+	c.world.check(header.Xid == answered.xid, "client %d: reply to %d where %d was due", c.index, header.Xid, answered.xid)
+	c.world.check(header.Zxid >= c.zxid, "client %d: zxid %#x after %#x", c.index, header.Zxid, c.zxid)
+	c.zxid = max(c.zxid, header.Zxid)
+	c.world.checkCommitted(header.Zxid)
+	c.Done++
+	if header.Err == jute.Ok {
+		c.judge(answered, header, d)
+	}
+	if len(c.calls) == 0 {
+		if answered.op == jute.OpCloseSession {
+			c.session, c.zxid = 0, 0
+			c.wait(c.world.upTo(50*time.Millisecond), c.reconnect)
+			return
+		}
+		c.wait(c.world.upTo(30*time.Millisecond), c.next)
+	}
+}
+
+func (c *Client) handshake(d *jute.Decoder) {
+	var response jute.ConnectResponse
+	response.Decode(d)
+	c.world.check(d.Err() == nil, "client %d cannot read the handshake: %v", c.index, d.Err())
+	if response.TimeOut <= 0 {
+		c.world.trace("client %d session expired", c.index)
+		c.session, c.zxid = 0, 0
+		c.wait(20*time.Millisecond, c.reconnect)
+		return
+	}
+	c.world.check(c.session == 0 || c.session == response.SessionID, "client %d asked for session %#x and got %#x", c.index, c.session, response.SessionID)
+	c.world.trace("client %d session %x at %d", c.index, response.SessionID, c.connection.member.ID)
+	c.session, c.password, c.connected = response.SessionID, response.Passwd, true
+	c.wait(c.world.upTo(10*time.Millisecond), c.next)
+}
+
+// judge looks at a successful reply.
+func (c *Client) judge(answered call, header jute.ReplyHeader, d *jute.Decoder) {
+	w := c.world
+	switch answered.op {
+	case jute.OpSetData:
+		w.checks.newest[answered.path] = max(w.checks.newest[answered.path], header.Zxid)
+	case jute.OpGetData:
+		var response jute.GetDataResponse
+		response.Decode(d)
+		w.check(d.Err() == nil, "client %d cannot read %s: %v", c.index, answered.path, d.Err())
+		w.check(response.Stat.Mzxid >= answered.floor, "client %d reads %s of %#x after a sync, but %#x was acknowledged before it", c.index, answered.path, response.Stat.Mzxid, answered.floor)
+	}
+}
+
+// next makes the next call.
+func (c *Client) next() {
+	if c.Stopped {
+		// Keep the session: it goes on like an idle client's.
+		c.ask(jute.OpExists, "/", jute.ExistsRequest{Path: "/"})
+		c.wait(replyPatience, c.reconnect)
+		return
+	}
+	w := c.world
+	path := paths[w.random.IntN(len(paths))]
+	switch n := w.random.IntN(100); {
+	case n < 10:
+		c.ask(jute.OpCreate, path, jute.CreateRequest{Path: path, Data: c.value(), ACL: jute.OpenACL()})
+	case n < 20:
+		c.ask(jute.OpCreate, path, jute.CreateRequest{Path: "/e-", Data: c.value(), ACL: jute.OpenACL(), Flags: 3})
+	case n < 65:
+		c.ask(jute.OpSetData, path, jute.SetDataRequest{Path: path, Data: c.value(), Version: -1})
+	case n < 80:
+		c.ask(jute.OpGetData, path, jute.GetDataRequest{Path: path})
+	case n < 97:
+		floor := w.checks.newest[path]
+		c.ask(jute.OpSync, path, jute.SyncRequest{Path: path})
+		c.ask(jute.OpGetData, path, jute.GetDataRequest{Path: path})
+		c.calls[1].floor = floor
+	default:
+		c.ask(jute.OpCloseSession, "", nil)
+	}
+	c.wait(replyPatience, c.reconnect)
+}
+
+func (c *Client) value() []byte { return []byte(fmt.Sprintf("%d-%d", c.index, c.xid)) }
+
+func (c *Client) ask(op jute.OpCode, path string, body jute.Record) {
+	c.xid++
+	var e jute.Encoder
+	jute.RequestHeader{Xid: c.xid, Type: op}.Encode(&e)
+	if body != nil {
+		body.Encode(&e)
+	}
+	c.calls = append(c.calls, call{xid: c.xid, op: op, path: path})
+	c.connection.send(e.Bytes())
+}
