@@ -1,0 +1,338 @@
+package server
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"ordeal/node/jute"
+	"ordeal/node/peer"
+)
+
+const (
+	// clientQueueMax bounds the bytes that wait for a client that does not read. Beyond it the
+	// connection is cut.
+	clientQueueMax = 64 << 20
+	// clientQueueHigh is the number of waiting bytes at which no more requests are read from a
+	// connection.
+	clientQueueHigh = 1 << 20
+	// clientOutstandingMax bounds the requests of one connection that are not answered yet.
+	clientOutstandingMax = 1000
+	// clientLinger is how long the end of a connection waits for the client to close its side, so
+	// that what was written last is not lost to a reset.
+	clientLinger     = time.Second
+	clientBufferSize = 16 << 10
+)
+
+// clientConn is one client's connection: the goroutine of run reads, another one writes.
+type clientConn struct {
+	port    *clientPort
+	id      peer.Conn
+	tcp     net.Conn
+	address string // without the port
+	since   time.Time
+	out     *flow
+
+	// fromCore is when the core last got a frame. Only the reader uses it.
+	fromCore time.Time
+
+	lock        sync.Mutex
+	outstanding []request
+	room        chan struct{} // signalled when outstanding or out shrink
+	greeted     bool          // the ConnectResponse has been sent
+	facts       connFacts
+	latency     latency
+}
+
+// request is a frame that the core has not answered yet.
+type request struct {
+	xid     int32
+	op      jute.OpCode
+	arrived time.Time
+}
+
+// connFacts is what cons shows of a connection.
+type connFacts struct {
+	received, sent int64
+	session        int64
+	timeout        int32
+	lastOp         jute.OpCode
+	lastCxid       int64
+	lastZxid       int64
+	lastResponse   time.Time
+	lastLatency    int64 // ms
+}
+
+func newClientConn(port *clientPort, id peer.Conn, tcp net.Conn, address string) *clientConn {
+	c := &clientConn{
+		port: port, id: id, tcp: tcp, address: address, since: time.Now(),
+		out:   newFlow(clientQueueMax),
+		room:  make(chan struct{}, 1),
+		facts: connFacts{lastCxid: -1},
+	}
+	c.out.shrunk = c.signalRoom
+	return c
+}
+
+// run serves the connection to its end.
+func (c *clientConn) run(server context.Context) {
+	defer c.tcp.Close()
+	ctx, cancel := context.WithCancel(server)
+	defer cancel()
+	// The end of the server or of the connection's writer: a moment for what was sent last.
+	defer context.AfterFunc(ctx, func() {
+		c.out.end()
+		c.tcp.SetDeadline(time.Now().Add(clientLinger))
+	})()
+	impatience := time.AfterFunc(c.port.sessionlessTimeout, func() {
+		if c.session() == 0 {
+			c.port.log.Info("no session was asked for in time", "client", c.name())
+			c.tcp.Close()
+		}
+	})
+	defer impatience.Stop()
+
+	in := bufio.NewReaderSize(c.tcp, clientBufferSize)
+	var first [4]byte
+	if _, err := io.ReadFull(in, first[:]); err != nil {
+		return
+	}
+	if word := string(first[:]); c.port.words.known(word) {
+		c.answerWord(ctx, word)
+		return
+	}
+	if !c.port.core.tell(ctx, func(p *peer.Peer) { p.ClientConnected(c.id, c.address) }) {
+		return
+	}
+	writing := make(chan struct{})
+	go func() {
+		defer close(writing)
+		defer cancel()
+		c.write()
+	}()
+	err := c.read(ctx, in, first)
+	c.out.end()
+	c.tcp.SetWriteDeadline(time.Now().Add(clientLinger))
+	<-writing
+	if err != nil && !quietly(err) && server.Err() == nil {
+		c.port.log.Info("client connection ends", "client", c.name(), "session", hexadecimal(c.session()), "error", err)
+	}
+	c.port.core.tell(server, func(p *peer.Peer) { p.ClientClosed(c.id) })
+}
+
+// quietly tells whether an error is just the usual way in which a connection ends.
+func quietly(err error) bool {
+	return err == io.EOF || errors.Is(err, net.ErrClosed) || errors.Is(err, context.Canceled) ||
+		errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
+
+// write sends what is queued until the connection ends, and then closes this side of it only, so that
+// a reset does not overtake what was written last.
+func (c *clientConn) write() {
+	out := bufio.NewWriterSize(c.tcp, clientBufferSize)
+	if err := c.out.drain(context.Background(), out, writeFrame); err != nil {
+		c.tcp.Close()
+		return
+	}
+	c.closeWriting()
+}
+
+func (c *clientConn) closeWriting() {
+	if tcp, ok := c.tcp.(*net.TCPConn); ok {
+		tcp.CloseWrite()
+	}
+}
+
+// answerWord answers a four-letter word and ends the connection.
+func (c *clientConn) answerWord(ctx context.Context, word string) {
+	c.tcp.SetDeadline(time.Now().Add(clientLinger))
+	c.lock.Lock()
+	c.facts.received++
+	c.lock.Unlock()
+	c.port.stats.received.Add(1)
+	text := c.port.words.answer(ctx, word)
+	if _, err := io.WriteString(c.tcp, text); err != nil {
+		return
+	}
+	c.port.stats.sent.Add(1)
+	c.closeWriting()
+	// What the client sends behind the word, a newline mostly, must be read, or closing resets the
+	// connection and the answer may be lost.
+	io.CopyN(io.Discard, c.tcp, int64(c.port.frameMax))
+}
+
+func (c *clientConn) name() string { return c.tcp.RemoteAddr().String() }
+
+func (c *clientConn) session() int64 {
+	c.lock.Lock()
+	defer c.lock.Unlock()
+	return c.facts.session
+}
+
+// read takes frames until the connection ends. The first length was read already.
+func (c *clientConn) read(ctx context.Context, in io.Reader, length [4]byte) error {
+	for {
+		size := int(int32(binary.BigEndian.Uint32(length[:])))
+		if size < 0 || size > c.port.frameMax {
+			return fmt.Errorf("a frame of %d bytes: at most %d (jute.maxbuffer) are allowed", size, c.port.frameMax)
+		}
+		frame := make([]byte, size)
+		if _, err := io.ReadFull(in, frame); err != nil {
+			return fmt.Errorf("a frame of %d bytes is incomplete: %w", size, err)
+		}
+		if err := c.take(ctx, frame); err != nil {
+			return err
+		}
+		if err := c.waitForRoom(ctx); err != nil {
+			return err
+		}
+		if _, err := io.ReadFull(in, length[:]); err != nil {
+			return err
+		}
+	}
+}
+
+// take hands a frame to the core, or answers it at once if it is a plain read and nothing of this
+// connection is under way.
+func (c *clientConn) take(ctx context.Context, frame []byte) error {
+	now := time.Now()
+	c.port.stats.received.Add(1)
+	c.lock.Lock()
+	c.facts.received++
+	idle := len(c.outstanding) == 0 && c.greeted
+	c.lock.Unlock()
+	if idle && now.Sub(c.fromCore) < c.port.touchInterval && c.readNow(frame, now) {
+		return nil
+	}
+	c.fromCore = now
+	c.lock.Lock()
+	c.outstanding = append(c.outstanding, requestOf(frame, c.greeted || len(c.outstanding) > 0, now))
+	c.lock.Unlock()
+	if !c.port.core.tell(ctx, func(p *peer.Peer) { p.ClientFrame(c.id, frame) }) {
+		return ctx.Err()
+	}
+	return nil
+}
+
+// readNow answers a plain read from the tree. The reply is queued before the lock goes, so that it
+// stands in the right order among watch events.
+func (c *clientConn) readNow(frame []byte, arrived time.Time) bool {
+	core := c.port.core
+	core.lock.RLock()
+	defer core.lock.RUnlock()
+	reply, ok := core.peer.ReadNow(c.id, frame)
+	if !ok {
+		return false
+	}
+	c.lock.Lock()
+	c.answered(requestOf(frame, true, arrived), reply)
+	c.lock.Unlock()
+	c.queue(reply)
+	return true
+}
+
+// requestOf reads a request's header. The first frame of a connection has none: it is the
+// ConnectRequest.
+func requestOf(frame []byte, hasHeader bool, arrived time.Time) request {
+	r := request{op: jute.OpCreateSession, arrived: arrived}
+	if hasHeader && len(frame) >= 8 {
+		r.xid = int32(binary.BigEndian.Uint32(frame))
+		r.op = jute.OpCode(int32(binary.BigEndian.Uint32(frame[4:])))
+	}
+	return r
+}
+
+// The xid of a watch event, which answers no request.
+const xidEvent = -1
+
+// send queues a frame of the core. It is called under the core's lock.
+func (c *clientConn) send(frame []byte) {
+	c.lock.Lock()
+	if !c.greeted {
+		c.greet(frame)
+	}
+	if len(frame) >= 4 {
+		if xid := int32(binary.BigEndian.Uint32(frame)); xid != xidEvent {
+			c.settle(xid, frame)
+		}
+	}
+	c.lock.Unlock()
+	c.queue(frame)
+	c.signalRoom()
+}
+
+func (c *clientConn) queue(frame []byte) {
+	c.port.stats.sent.Add(1)
+	c.lock.Lock()
+	c.facts.sent++
+	c.lock.Unlock()
+	if !c.out.put(flowItem{data: frame}) {
+		c.port.log.Warn("client does not read what it asks for and is cut off", "client", c.name(), "bytes", clientQueueMax)
+		c.tcp.Close()
+	}
+}
+
+// greet notes what the ConnectResponse says: protocolVersion, timeOut, sessionId.
+func (c *clientConn) greet(frame []byte) {
+	c.greeted = true
+	if len(frame) >= 16 {
+		c.facts.timeout = int32(binary.BigEndian.Uint32(frame[4:]))
+		c.facts.session = int64(binary.BigEndian.Uint64(frame[8:]))
+	}
+}
+
+// settle takes the request that a reply answers off the list. Replies come in the order of requests,
+// but for pings and the like, which may overtake.
+func (c *clientConn) settle(xid int32, reply []byte) {
+	for i, r := range c.outstanding {
+		if r.xid == xid {
+			c.answered(r, reply)
+			c.outstanding = append(c.outstanding[:i], c.outstanding[i+1:]...)
+			return
+		}
+	}
+}
+
+// answered counts a reply. The caller has the lock.
+func (c *clientConn) answered(r request, reply []byte) {
+	now := time.Now()
+	c.facts.lastOp = r.op
+	c.facts.lastResponse = now
+	c.facts.lastLatency = now.Sub(r.arrived).Milliseconds()
+	if r.xid > 0 {
+		c.facts.lastCxid = int64(r.xid)
+	}
+	if r.op != jute.OpCreateSession && len(reply) >= 12 {
+		c.facts.lastZxid = int64(binary.BigEndian.Uint64(reply[4:]))
+	}
+	c.latency.add(now.Sub(r.arrived))
+	c.port.stats.latency.add(now.Sub(r.arrived))
+}
+
+// waitForRoom keeps the reader from taking more while the client has much outstanding or does not
+// read its replies, or all clients together have too much outstanding.
+func (c *clientConn) waitForRoom(ctx context.Context) error {
+	for {
+		c.lock.Lock()
+		outstanding := len(c.outstanding)
+		c.lock.Unlock()
+		if outstanding < clientOutstandingMax && c.out.queued() < clientQueueHigh && !c.port.paused.Load() {
+			return nil
+		}
+		select {
+		case <-c.room:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (c *clientConn) signalRoom() { signal(c.room) }

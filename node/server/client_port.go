@@ -1,0 +1,180 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sort"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"ordeal/node/peer"
+)
+
+const (
+	// sessionlessTimeoutDefault is how long a connection may be without a session (Apache:
+	// zookeeper.nio.sessionlessCnxnTimeout).
+	sessionlessTimeoutDefault = 10 * time.Second
+	// acceptPause is the wait after a failed accept, for instance while no file descriptor is free.
+	acceptPause = 50 * time.Millisecond
+)
+
+// clientPort accepts clients and knows their connections.
+type clientPort struct {
+	listener net.Listener
+	core     *core
+	log      *slog.Logger
+	words    *words
+	stats    *serverStats
+	group    *errgroup.Group
+
+	connectionsMax     int // per address; 0 for no bound
+	frameMax           int // bytes, jute.maxbuffer
+	sessionlessTimeout time.Duration
+	// touchInterval is how often at least a frame of a connection goes through the core, which notes
+	// that the session is alive.
+	touchInterval time.Duration
+
+	paused atomic.Bool
+
+	lock      sync.Mutex
+	last      peer.Conn
+	open      map[peer.Conn]*clientConn
+	byAddress map[string]int
+}
+
+// listenTCP opens a port; the error says which, and what it is for.
+func listenTCP(ctx context.Context, purpose, address string) (net.Listener, error) {
+	var config net.ListenConfig // Go sets SO_REUSEADDR by itself
+	listener, err := config.Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open the %s port: %w", purpose, err)
+	}
+	return listener, nil
+}
+
+// accept hands every connection to handle until the listener is closed. A failed accept costs a
+// pause, never the port.
+func accept(ctx context.Context, listener net.Listener, log *slog.Logger, handle func(net.Conn)) {
+	for {
+		conn, err := listener.Accept()
+		if err == nil {
+			handle(conn)
+			continue
+		}
+		if errors.Is(err, net.ErrClosed) || ctx.Err() != nil {
+			return
+		}
+		log.Warn("cannot accept a connection", "port", listener.Addr().String(), "error", err)
+		sleep(ctx, acceptPause)
+	}
+}
+
+// sleep waits, or returns false at once when ctx is done.
+func sleep(ctx context.Context, wait time.Duration) bool {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// serve accepts clients until ctx is done, and ends with all their connections closed.
+func (p *clientPort) serve(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, func() { p.listener.Close() })
+	defer stop()
+	accept(ctx, p.listener, p.log, func(tcp net.Conn) { p.welcome(ctx, tcp) })
+	return nil
+}
+
+// welcome starts a connection's goroutines, unless its address has too many already.
+func (p *clientPort) welcome(ctx context.Context, tcp net.Conn) {
+	address := addressOf(tcp)
+	p.lock.Lock()
+	if p.connectionsMax > 0 && p.byAddress[address] >= p.connectionsMax {
+		p.lock.Unlock()
+		p.stats.rejected.Add(1)
+		p.log.Warn("too many connections from one address", "client", tcp.RemoteAddr().String(), "max", p.connectionsMax)
+		tcp.Close()
+		return
+	}
+	p.last++
+	c := newClientConn(p, p.last, tcp, address)
+	p.open[c.id] = c
+	p.byAddress[address]++
+	p.lock.Unlock()
+	p.group.Go(func() error {
+		c.run(ctx)
+		p.forget(c)
+		return nil
+	})
+}
+
+func (p *clientPort) forget(c *clientConn) {
+	p.lock.Lock()
+	defer p.lock.Unlock()
+	delete(p.open, c.id)
+	if p.byAddress[c.address]--; p.byAddress[c.address] == 0 {
+		delete(p.byAddress, c.address)
+	}
+}
+
+// addressOf is a connection's remote address without its port.
+func addressOf(tcp net.Conn) string {
+	host, _, err := net.SplitHostPort(tcp.RemoteAddr().String())
+	if err != nil {
+		return tcp.RemoteAddr().String()
+	}
+	return host
+}
+
+// deliver queues the core's outputs.
+func (p *clientPort) deliver(outputs []peer.ClientOutput) {
+	if len(outputs) == 0 {
+		return
+	}
+	p.lock.Lock()
+	defer p.lock.Unlock()
+	for _, output := range outputs {
+		c := p.open[output.Conn]
+		if c == nil {
+			continue
+		}
+		if output.Frame != nil {
+			c.send(output.Frame)
+		}
+		if output.Close {
+			c.out.end()
+		}
+	}
+}
+
+// pause stops and resumes reading from all clients.
+func (p *clientPort) pause(pause bool) {
+	p.paused.Store(pause)
+	if !pause {
+		for _, c := range p.connections() {
+			c.signalRoom()
+		}
+	}
+}
+
+// connections returns all open connections, oldest first.
+func (p *clientPort) connections() []*clientConn {
+	p.lock.Lock()
+	defer p.lock.Unlock()
+	all := make([]*clientConn, 0, len(p.open))
+	for _, c := range p.open {
+		all = append(all, c)
+	}
+	sort.Slice(all, func(i, j int) bool { return all[i].id < all[j].id })
+	return all
+}

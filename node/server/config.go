@@ -1,0 +1,219 @@
+package server
+
+import (
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"ordeal/node/defect"
+	"ordeal/node/jute"
+	"ordeal/node/quorum"
+)
+
+// Config is a server's whole configuration: what zoo.cfg, myid and the -D properties say, checked. It
+// is made by LoadConfig.
+type Config struct {
+	// Path is the file it was read from.
+	Path string
+
+	DataDir    string // snapshots, epoch files and myid
+	DataLogDir string // transaction logs; DataDir if not set
+
+	// MyID is the content of DataDir/myid; 0 for a standalone server, as Apache shows it.
+	MyID       int64
+	Membership *quorum.Config
+	// Standalone is true for one server without an ensemble.
+	Standalone bool
+
+	ClientHost string // address that clients connect to; "" for all
+	ClientPort int
+	// ClientBacklog is clientPortListenBacklog, shown by conf. Go takes the system's own bound.
+	ClientBacklog int
+
+	TickTime          time.Duration
+	InitLimit         int // in ticks
+	SyncLimit         int // in ticks
+	SessionTimeoutMin time.Duration
+	SessionTimeoutMax time.Duration
+
+	ClientConnectionsMax int // per client address; 0 for no bound
+	QuorumListenOnAllIPs bool
+	SnapshotsRetained    int           // autopurge.snapRetainCount
+	PurgeInterval        time.Duration // 0: never
+
+	// Warnings are what the reader of the configuration should be told, but can live with.
+	Warnings []string
+
+	// Properties are the system properties: those of the command line, and unknown keys of zoo.cfg
+	// with "zookeeper." in front.
+	Properties Properties
+
+	tuning tuning
+}
+
+// Apache's defaults (protocol.md 11).
+const (
+	tickTimeDefault             = 3000 * time.Millisecond
+	clientConnectionsMaxDefault = 60
+	snapshotsRetainedMin        = 3
+	sessionTimeoutMinTicks      = 2
+	sessionTimeoutMaxTicks      = 20
+)
+
+// Properties are Java-style system properties.
+type Properties map[string]string
+
+// get returns a property by the first of its names that is set. Names without "zookeeper." in front
+// are also found with it, since that is what a key of zoo.cfg becomes.
+func (p Properties) get(names ...string) (string, bool) {
+	for _, name := range names {
+		if value, set := p[name]; set {
+			return value, true
+		}
+		if value, set := p["zookeeper."+name]; set {
+			return value, true
+		}
+	}
+	return "", false
+}
+
+// text returns a property's value or "".
+func (p Properties) text(name string) string {
+	value, _ := p.get(name)
+	return value
+}
+
+// flag is true for the words that switch something on.
+func (p Properties) flag(name string, otherwise bool) (bool, error) {
+	value, set := p.get(name)
+	if !set {
+		return otherwise, nil
+	}
+	switch strings.ToLower(value) {
+	case "true", "yes", "on", "1", "":
+		return true, nil
+	case "false", "no", "off", "0":
+		return false, nil
+	}
+	return false, fmt.Errorf("property %s=%s: want yes or no", name, value)
+}
+
+// number is a whole number within bounds.
+func (p Properties) number(name string, otherwise, least int64) (int64, error) {
+	value, set := p.get(name)
+	if !set {
+		return otherwise, nil
+	}
+	number, err := strconv.ParseInt(strings.TrimSpace(value), 0, 64)
+	if err != nil || number < least {
+		return 0, fmt.Errorf("property %s=%s: want a whole number of at least %d", name, value, least)
+	}
+	return number, nil
+}
+
+// tuning is what the properties say, checked.
+type tuning struct {
+	snapCount          int64
+	snapSizeBytes      int64
+	snapshotSizeFactor float64
+	commitLogCount     int64
+	outstandingMax     int64
+	maxBuffer          int64
+	fieldMax           int64 // between servers and on disk
+	logPrealloc        int64
+	forceSync          bool
+	leaderServes       bool
+	syncByQuorum       bool
+	extendedTypes      bool
+	digestEnabled      bool
+	enforceQuota       bool
+	skipACL            bool
+	superDigest        string
+	compression        string
+	trustEmpty         bool
+	autocreate         bool
+	readOnlyMode       bool
+	words              string // 4lw.commands.whitelist
+	sessionlessTimeout time.Duration
+	connectTimeout     time.Duration
+	holdUnsynced       bool
+	defects            defect.Set
+}
+
+// tune reads the properties that the server knows. Others are kept and have no effect.
+func (p Properties) tune() (tuning, error) {
+	var t tuning
+	var firstErr error
+	keep := func(err error) {
+		if firstErr == nil {
+			firstErr = err
+		}
+	}
+	number := func(name string, otherwise, least int64) int64 {
+		value, err := p.number(name, otherwise, least)
+		keep(err)
+		return value
+	}
+	flag := func(name string, otherwise bool) bool {
+		value, err := p.flag(name, otherwise)
+		keep(err)
+		return value
+	}
+	milliseconds := func(name string, otherwise time.Duration) time.Duration {
+		return time.Duration(number(name, otherwise.Milliseconds(), 1)) * time.Millisecond
+	}
+	const kib = 1024
+	t.snapCount = max(2, number("zookeeper.snapCount", 100_000, 1))
+	t.snapSizeBytes = number("zookeeper.snapSizeLimitInKb", 4194304, 0) * kib
+	t.snapshotSizeFactor = 0.33
+	if value, set := p.get("zookeeper.snapshotSizeFactor"); set {
+		factor, err := strconv.ParseFloat(value, 64)
+		if err != nil {
+			keep(fmt.Errorf("property zookeeper.snapshotSizeFactor=%s: want a number", value))
+		}
+		t.snapshotSizeFactor = factor
+	}
+	t.commitLogCount = max(500, number("zookeeper.commitLogCount", 500, 1))
+	t.outstandingMax = number("zookeeper.globalOutstandingLimit", 1000, 1)
+	t.maxBuffer = number("jute.maxbuffer", jute.MaxBufferDefault, kib)
+	t.fieldMax = t.maxBuffer + max(kib, number("zookeeper.jute.maxbuffer.extrasize", t.maxBuffer, 0))
+	t.logPrealloc = number("zookeeper.preAllocSize", 65536, 0) * kib
+	t.forceSync = flag("zookeeper.forceSync", true)
+	t.leaderServes = flag("zookeeper.leaderServes", true)
+	t.syncByQuorum = flag("ordeal.syncByQuorum", true)
+	t.extendedTypes = flag("zookeeper.extendedTypesEnabled", false)
+	t.digestEnabled = flag("zookeeper.digest.enabled", true)
+	t.enforceQuota = flag("zookeeper.enforceQuota", false)
+	t.skipACL = flag("zookeeper.skipACL", false)
+	t.superDigest = p.text("zookeeper.DigestAuthenticationProvider.superDigest")
+	t.compression = p.text("zookeeper.snapshot.compression.method")
+	t.trustEmpty = flag("zookeeper.snapshot.trust.empty", false)
+	t.autocreate = flag("zookeeper.db.autocreate", true)
+	t.readOnlyMode = flag("readonlymode.enabled", false)
+	t.words = p.text("zookeeper.4lw.commands.whitelist")
+	t.sessionlessTimeout = milliseconds("zookeeper.nio.sessionlessCnxnTimeout", sessionlessTimeoutDefault)
+	t.connectTimeout = milliseconds("zookeeper.cnxTimeout", connectTimeoutDefault)
+	t.holdUnsynced = flag("ordeal.holdUnsynced", false)
+	defects, err := defect.Parse(p.text("ordeal.defect"))
+	keep(err)
+	t.defects = defects
+	return t, firstErr
+}
+
+// snapshotDir and logDir are where the files really are: in the directory of their format's version.
+func (c *Config) snapshotDir() string { return filepath.Join(c.DataDir, versionDir) }
+func (c *Config) logDir() string      { return filepath.Join(c.DataLogDir, versionDir) }
+
+const versionDir = "version-2"
+
+// self is this server's own line of the membership. A standalone server may have one too, whatever
+// its number.
+func (c *Config) self() quorum.Server {
+	if c.Standalone && len(c.Membership.Servers) == 1 {
+		return c.Membership.Servers[0]
+	}
+	server, _ := c.Membership.Server(c.MyID)
+	return server
+}

@@ -1,0 +1,180 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"ordeal/node/disk"
+	"ordeal/node/peer"
+)
+
+const (
+	// tickInterval is the longest time between two ticks of the peer.
+	tickInterval = 10 * time.Millisecond
+	// inputsQueued bounds what ports may hand over before they have to wait.
+	inputsQueued = 4096
+	// batchMax bounds the inputs between two outputs, and so the time for which reads have to wait.
+	batchMax = 256
+)
+
+// input is something that happened, told to the peer.
+type input func(*peer.Peer)
+
+// core owns the peer. Its lock is held for writing while the peer takes inputs and its outputs to
+// clients are queued, and for reading by whoever looks at the peer's tree: a connection that answers
+// a plain read by itself, and the writer of a fuzzy snapshot.
+type core struct {
+	lock    sync.RWMutex
+	peer    *peer.Peer
+	clock   clock
+	log     *slog.Logger
+	inputs  chan input
+	results results
+	outputs outputs
+}
+
+// results are what the disk has done and the peer does not know yet. They are not a channel, since the
+// disk must never wait for the core, which may wait for the disk. Their number is bounded by that of
+// the operations under way.
+type results struct {
+	lock    sync.Mutex
+	waiting []disk.Result
+	arrived chan struct{}
+}
+
+func (r *results) put(result disk.Result) {
+	r.lock.Lock()
+	r.waiting = append(r.waiting, result)
+	r.lock.Unlock()
+	signal(r.arrived)
+}
+
+func (r *results) take() []disk.Result {
+	r.lock.Lock()
+	defer r.lock.Unlock()
+	waiting := r.waiting
+	r.waiting = nil
+	return waiting
+}
+
+// signal wakes whoever waits at c, a channel with room for one.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// outputs is where the peer's wishes go. None of its methods may wait.
+type outputs interface {
+	// disk queues operations. The core's lock is not held.
+	disk(operations []disk.Operation)
+	// diskBusy tells that so much is queued for the disk that no more should be taken in.
+	diskBusy() bool
+	// clients queues frames while the core's lock is held.
+	clients(frames []peer.ClientOutput)
+	// others queues everything else.
+	others(ready *peer.Ready)
+}
+
+// clock tells the peer the time. Its fixed moment is 1970: session ids are made of Elapsed, so it must
+// go on growing from one start of the process to the next.
+type clock struct {
+	started time.Time
+	base    time.Duration
+}
+
+func newClock() clock {
+	now := time.Now()
+	return clock{started: now, base: time.Duration(now.UnixNano())}
+}
+
+func (c clock) elapsed() time.Duration { return c.base + time.Since(c.started) }
+
+func (c clock) now() peer.Now {
+	return peer.Now{Elapsed: c.elapsed(), Wall: time.Now().UnixMilli()}
+}
+
+// tell hands an input to the peer, and waits while the core has too many. It is false once ctx is
+// done.
+func (c *core) tell(ctx context.Context, in input) bool {
+	select {
+	case c.inputs <- in:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// state asks the peer how it is.
+func (c *core) state(ctx context.Context) (peer.State, bool) {
+	answer := make(chan peer.State, 1)
+	if !c.tell(ctx, func(p *peer.Peer) { answer <- p.State() }) {
+		return peer.State{}, false
+	}
+	select {
+	case state := <-answer:
+		return state, true
+	case <-ctx.Done():
+		return peer.State{}, false
+	}
+}
+
+// run drives the peer until ctx is done or the peer can't go on. It leaves the peer stopped, with its
+// last outputs distributed.
+func (c *core) run(ctx context.Context) error {
+	ticker := time.NewTicker(tickInterval)
+	defer ticker.Stop()
+	batch := make([]input, 0, batchMax)
+	for {
+		inputs := c.inputs
+		if c.outputs.diskBusy() {
+			inputs = nil
+		}
+		batch = batch[:0]
+		select {
+		case <-ctx.Done():
+			return c.step([]input{(*peer.Peer).Stop})
+		case in := <-inputs:
+			batch = append(batch, in)
+		case <-c.results.arrived:
+		case <-ticker.C:
+		}
+		if err := c.step(c.gather(batch, inputs)); err != nil {
+			return err
+		}
+	}
+}
+
+// gather adds what else waits already.
+func (c *core) gather(batch []input, inputs chan input) []input {
+	for _, result := range c.results.take() {
+		batch = append(batch, func(p *peer.Peer) { p.DiskDone(result) })
+	}
+	for len(batch) < batchMax {
+		select {
+		case in := <-inputs:
+			batch = append(batch, in)
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+// step tells the peer the time and a batch of inputs, and distributes what it then wants.
+func (c *core) step(batch []input) error {
+	c.lock.Lock()
+	c.peer.Tick(c.clock.now())
+	for _, in := range batch {
+		in(c.peer)
+	}
+	ready := c.peer.Ready()
+	c.outputs.clients(ready.Clients)
+	c.lock.Unlock()
+	c.outputs.disk(ready.Disk)
+	c.outputs.others(&ready)
+	return ready.Fatal
+}

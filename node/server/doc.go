@@ -1,0 +1,22 @@
+// Package server is the shell around peer.Peer: what a ZooKeeper server has of sockets, goroutines,
+// clocks and files.
+//
+// The peer decides, this package carries out. One goroutine, the core's, owns the peer: it hands it
+// what the ports and the disk report, in batches, and distributes what the peer wants done. Around it
+// stand
+//
+//   - the client port: a goroutine that reads and one that writes for each connection, and the
+//     four-letter words,
+//   - the election port: one lasting connection to each other server, newest message first,
+//   - the learner port, open only while this server leads, and the connection to the leader while it
+//     does not: packets are encoded once for all learners, and a tree is streamed behind SNAP,
+//   - the disk (node/store), which reports back what is durable,
+//   - zoo.cfg, myid and the -D properties.
+//
+// Rules that hold throughout: the core never waits for a socket or a disk; every queue is bounded, and
+// who cannot keep up is cut off, or not read from for a while; no lock is held over input or output;
+// every goroutine is waited for before Run returns; a panic ends the process.
+//
+// The package must not know what a request or a transaction means. It looks into a client's frames
+// for their xid only, and into replies for the statistics.
+package server

@@ -1,0 +1,187 @@
+package server
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"ordeal/node/election"
+	"ordeal/node/peer"
+	"ordeal/node/quorum"
+)
+
+// The handshake of the election port (protocol.md 6.1, Apache: QuorumCnxManager).
+const (
+	electionProtocol             int64 = -65536 // one address follows
+	electionProtocolMultiAddress int64 = -65535 // several addresses, joined by |
+	electionAddressMax                 = 2048   // bytes
+	notificationMax                    = 512 << 10
+)
+
+const (
+	// connectTimeoutDefault bounds one try to reach another server. Apache waits 5 s; with a second
+	// a link that was cut is found healed a second later.
+	connectTimeoutDefault = time.Second
+	// reconnectMin and reconnectMax bound the time between two tries; it doubles each time.
+	reconnectMin = 50 * time.Millisecond
+	reconnectMax = time.Second
+	// electionSilence is how long the kernel may wait for the other side to acknowledge bytes. A link
+	// that drops packets is given up then, instead of being retried at ever longer distances.
+	electionSilence = 3 * time.Second
+)
+
+// electionPort keeps one connection to each other server that there is something to say to. The
+// connection that counts is the one that the server with the larger id made.
+type electionPort struct {
+	listener         net.Listener
+	self             quorum.Server
+	core             *core
+	log              *slog.Logger
+	group            *errgroup.Group
+	handshakeTimeout time.Duration
+	peers            map[int64]*electionPeer // not changed after newElectionPort
+}
+
+func newElectionPort(membership *quorum.Config, self quorum.Server, connectTimeout time.Duration) *electionPort {
+	p := &electionPort{self: self, peers: map[int64]*electionPeer{}}
+	for _, server := range membership.Servers {
+		if server.ID != self.ID {
+			p.peers[server.ID] = newElectionPeer(p, server, connectTimeout)
+		}
+	}
+	return p
+}
+
+// serve accepts and makes connections until ctx is done.
+func (p *electionPort) serve(ctx context.Context) error {
+	for _, other := range p.peers {
+		p.group.Go(func() error { return other.serve(ctx) })
+	}
+	defer context.AfterFunc(ctx, func() { p.listener.Close() })()
+	accept(ctx, p.listener, p.log, func(tcp net.Conn) {
+		p.group.Go(func() error {
+			p.welcome(ctx, tcp)
+			return nil
+		})
+	})
+	return nil
+}
+
+// deliver queues notifications. Each replaces what its receiver has not been sent yet: only the newest
+// vote counts.
+func (p *electionPort) deliver(notifications []peer.Notification) {
+	for _, n := range notifications {
+		if other := p.peers[n.To]; other != nil {
+			other.send(n.Message.Encode())
+		} else {
+			p.log.Warn("no server to send a notification to", "server", n.To)
+		}
+	}
+}
+
+// welcome hears who calls. Only a server with a larger id may keep its connection; one with a smaller
+// id is called back.
+func (p *electionPort) welcome(ctx context.Context, tcp net.Conn) {
+	stop := context.AfterFunc(ctx, func() { tcp.Close() })
+	id, err := readElectionHeader(tcp, p.handshakeTimeout)
+	if !stop() {
+		return
+	}
+	if err == nil && id == p.self.ID {
+		err = errors.New("the caller claims to be this server")
+	}
+	other := p.peers[id]
+	if err == nil && other == nil {
+		err = fmt.Errorf("server %d is not in the membership", id)
+	}
+	if err != nil {
+		p.log.Warn("election connection refused", "remote", tcp.RemoteAddr().String(), "error", err)
+		tcp.Close()
+		return
+	}
+	if id < p.self.ID {
+		tcp.Close()
+		other.callBack()
+		return
+	}
+	other.adopt(ctx, tcp)
+}
+
+// electionHeader is what a caller says first.
+func electionHeader(self quorum.Server) []byte {
+	address := self.ElectionAddress()
+	header := binary.BigEndian.AppendUint64(nil, 1<<64-65536)
+	header = binary.BigEndian.AppendUint64(header, uint64(self.ID))
+	header = binary.BigEndian.AppendUint32(header, uint32(len(address)))
+	return append(header, address...)
+}
+
+// readElectionHeader returns the id of the server that calls. The address that it gives is not used:
+// the membership has it.
+func readElectionHeader(tcp net.Conn, timeout time.Duration) (int64, error) {
+	tcp.SetReadDeadline(time.Now().Add(timeout))
+	defer tcp.SetReadDeadline(time.Time{})
+	first, err := readLong(tcp)
+	if err != nil || first >= 0 {
+		return first, err // servers before 3.5 send nothing but their id
+	}
+	if first != electionProtocol && first != electionProtocolMultiAddress {
+		return 0, fmt.Errorf("unknown version %d of the election protocol", first)
+	}
+	id, err := readLong(tcp)
+	if err != nil {
+		return 0, err
+	}
+	var length [4]byte
+	if _, err := io.ReadFull(tcp, length[:]); err != nil {
+		return 0, err
+	}
+	size := int32(binary.BigEndian.Uint32(length[:]))
+	if size < 1 || size > electionAddressMax {
+		return 0, fmt.Errorf("an election address of %d bytes: want 1 to %d", size, electionAddressMax)
+	}
+	_, err = io.ReadFull(tcp, make([]byte, size))
+	return id, err
+}
+
+func readLong(r io.Reader) (int64, error) {
+	var bytes [8]byte
+	_, err := io.ReadFull(r, bytes[:])
+	return int64(binary.BigEndian.Uint64(bytes[:])), err
+}
+
+// receive reads notifications until the connection fails. A malformed one is passed over
+// (ZOOKEEPER-3769); a length that cannot be ends the connection, since nothing behind it makes sense.
+func (p *electionPort) receive(ctx context.Context, from int64, tcp net.Conn) error {
+	in := bufio.NewReader(tcp)
+	for {
+		var length [4]byte
+		if _, err := io.ReadFull(in, length[:]); err != nil {
+			return err
+		}
+		size := int32(binary.BigEndian.Uint32(length[:]))
+		if size < 1 || size > notificationMax {
+			return fmt.Errorf("a notification of %d bytes: want 1 to %d", size, notificationMax)
+		}
+		data := make([]byte, size)
+		if _, err := io.ReadFull(in, data); err != nil {
+			return err
+		}
+		message, err := election.DecodeNotification(data)
+		if err != nil {
+			p.log.Warn("malformed notification ignored", "server", from, "error", err)
+			continue
+		}
+		if !p.core.tell(ctx, func(peer *peer.Peer) { peer.ReceiveNotification(from, message) }) {
+			return ctx.Err()
+		}
+	}
+}

@@ -1,0 +1,145 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"ordeal/node/peer"
+	"ordeal/node/quorum"
+	"ordeal/node/tree"
+)
+
+// How often and in what distance a learner tries to reach its leader (Apache: Learner.connectToLeader).
+const (
+	leaderTries = 5
+	leaderPause = 100 * time.Millisecond
+)
+
+// leaderConnection is this server's one connection to the leader that it follows. Only the core's
+// goroutine calls it.
+type leaderConnection struct {
+	membership *quorum.Config
+	core       *core
+	log        *slog.Logger
+	group      *errgroup.Group
+	tree       tree.Options
+	fieldMax   int
+
+	current *leaderAttempt
+}
+
+// leaderAttempt is one connection, or the try to make it.
+type leaderAttempt struct {
+	number uint64
+	out    *flow
+	cancel context.CancelFunc
+
+	lock  sync.Mutex
+	tcp   net.Conn // nil until it stands
+	ended bool
+}
+
+// deliver carries out what the peer wants of the connection.
+func (l *leaderConnection) deliver(ctx context.Context, commands []peer.LeaderCommand, writer *packetWriter) {
+	for _, command := range commands {
+		if command.Connect {
+			l.connect(ctx, command)
+		}
+		attempt := l.current
+		if attempt == nil || attempt.number != command.Attempt {
+			continue
+		}
+		if command.Message != nil && !attempt.out.put(writer.item(command.Message)) {
+			l.log.Warn("the leader does not keep up", "bytes", learnerQueueMax)
+			attempt.cancel()
+		}
+		if command.Close {
+			attempt.end()
+			l.current = nil
+		}
+	}
+}
+
+// connect gives up the connection that there is and makes another.
+func (l *leaderConnection) connect(ctx context.Context, command peer.LeaderCommand) {
+	if l.current != nil {
+		l.current.end()
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	attempt := &leaderAttempt{number: command.Attempt, out: newFlow(learnerQueueMax), cancel: cancel}
+	l.current = attempt
+	l.group.Go(func() error {
+		defer cancel()
+		err := l.run(ctx, attempt, command)
+		l.core.tell(ctx, func(p *peer.Peer) { p.LeaderClosed(attempt.number, err) })
+		return nil
+	})
+}
+
+// run makes the connection and serves it to its end. It returns why it ended.
+func (l *leaderConnection) run(ctx context.Context, attempt *leaderAttempt, command peer.LeaderCommand) error {
+	server, found := l.membership.Server(command.ConnectTo)
+	if !found {
+		return fmt.Errorf("leader %d is not in the membership", command.ConnectTo)
+	}
+	tcp, err := l.dial(ctx, server.QuorumAddress(), command.Deadline)
+	if err != nil {
+		return err
+	}
+	if !attempt.use(tcp) {
+		tcp.Close()
+		return errors.New("the connection is not wanted any more")
+	}
+	if !l.core.tell(ctx, func(p *peer.Peer) { p.LeaderConnected(attempt.number) }) {
+		tcp.Close()
+		return ctx.Err()
+	}
+	reader := newPacketReader(tcp, l.fieldMax, l.tree)
+	return exchange(ctx, tcp, attempt.out, reader, func(message peer.LearnerMessage) bool {
+		return l.core.tell(ctx, func(p *peer.Peer) { p.LeaderPacket(attempt.number, message) })
+	})
+}
+
+// dial tries a few times: the leader may have been elected before it has opened its port.
+func (l *leaderConnection) dial(ctx context.Context, address string, deadline time.Duration) (net.Conn, error) {
+	for try := 1; ; try++ {
+		left := deadline - l.core.clock.elapsed()
+		dialer := net.Dialer{Timeout: max(left, time.Millisecond)}
+		tcp, err := dialer.DialContext(ctx, "tcp", address)
+		if err == nil {
+			return tcp, nil
+		}
+		if try == leaderTries || left <= leaderPause || !sleep(ctx, leaderPause) {
+			return nil, fmt.Errorf("the leader cannot be reached in %d tries: %w", try, err)
+		}
+		l.log.Debug("leader not reached yet", "try", try, "error", err)
+	}
+}
+
+// use takes over the connection once it stands; false if the attempt was ended before.
+func (a *leaderAttempt) use(tcp net.Conn) bool {
+	a.lock.Lock()
+	defer a.lock.Unlock()
+	a.tcp = tcp
+	return !a.ended
+}
+
+// end lets what is queued go out for a moment, and closes.
+func (a *leaderAttempt) end() {
+	a.lock.Lock()
+	defer a.lock.Unlock()
+	a.ended = true
+	if a.tcp == nil {
+		a.cancel()
+		return
+	}
+	a.out.end()
+	a.tcp.SetDeadline(time.Now().Add(shutdownGrace))
+}

@@ -1,0 +1,194 @@
+package server
+
+import (
+	"bufio"
+	"context"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"ordeal/node/peer"
+	"ordeal/node/tree"
+)
+
+const (
+	// listenPause is the wait before another try to open the learner port.
+	listenPause = 100 * time.Millisecond
+	// shutdownGrace is how long a connection that the core has ended may take to send what was
+	// queued before.
+	shutdownGrace = time.Second
+)
+
+// learnerPort is where followers and observers reach this server while it leads. It is not listening
+// at other times: a learner that is refused tries again, one that is accepted and dropped gives up
+// (protocol.md 12, item 11).
+type learnerPort struct {
+	address  string
+	core     *core
+	log      *slog.Logger
+	group    *errgroup.Group
+	tree     tree.Options
+	fieldMax int
+
+	wanted chan bool // newest wish, see want
+
+	lock sync.Mutex
+	last peer.Link
+	open map[peer.Link]*learnerLink
+}
+
+// learnerLink is one learner's connection.
+type learnerLink struct {
+	id  peer.Link
+	tcp net.Conn
+	out *flow
+}
+
+// want asks for the port to be open or closed.
+func (p *learnerPort) want(open bool) {
+	select {
+	case <-p.wanted:
+	default:
+	}
+	p.wanted <- open
+}
+
+// serve opens and closes the port as it is wanted, until ctx is done.
+func (p *learnerPort) serve(ctx context.Context) error {
+	open := false
+	for {
+		if !open {
+			select {
+			case open = <-p.wanted:
+			case <-ctx.Done():
+				return nil
+			}
+			continue
+		}
+		listener, err := listenTCP(ctx, "learner", p.address)
+		if err != nil {
+			p.log.Error("cannot lead", "error", err)
+			select {
+			case open = <-p.wanted:
+			case <-time.After(listenPause):
+			case <-ctx.Done():
+				return nil
+			}
+			continue
+		}
+		open = p.listen(ctx, listener)
+	}
+}
+
+// listen accepts learners until the port is wanted closed (false) or anew (true).
+func (p *learnerPort) listen(ctx context.Context, listener net.Listener) (open bool) {
+	accepting := make(chan struct{})
+	go func() {
+		defer close(accepting)
+		accept(ctx, listener, p.log, func(tcp net.Conn) { p.welcome(ctx, tcp) })
+	}()
+	defer func() {
+		listener.Close()
+		<-accepting
+	}()
+	for {
+		select {
+		case open = <-p.wanted:
+			if !open {
+				return false
+			}
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+func (p *learnerPort) welcome(ctx context.Context, tcp net.Conn) {
+	p.lock.Lock()
+	p.last++
+	link := &learnerLink{id: p.last, tcp: tcp, out: newFlow(learnerQueueMax)}
+	p.open[link.id] = link
+	p.lock.Unlock()
+	p.group.Go(func() error {
+		p.run(ctx, link)
+		p.lock.Lock()
+		delete(p.open, link.id)
+		p.lock.Unlock()
+		return nil
+	})
+}
+
+// run serves a learner's connection to its end.
+func (p *learnerPort) run(ctx context.Context, link *learnerLink) {
+	remote := link.tcp.RemoteAddr().String()
+	if !p.core.tell(ctx, func(peer *peer.Peer) { peer.LearnerConnected(link.id, remote) }) {
+		link.tcp.Close()
+		return
+	}
+	reader := newPacketReader(link.tcp, p.fieldMax, p.tree)
+	err := exchange(ctx, link.tcp, link.out, reader, func(message peer.LearnerMessage) bool {
+		return p.core.tell(ctx, func(peer *peer.Peer) { peer.LearnerPacket(link.id, message) })
+	})
+	p.log.Info("learner connection ends", "learner", remote, "error", err)
+	p.core.tell(ctx, func(peer *peer.Peer) { peer.LearnerClosed(link.id) })
+}
+
+// deliver queues packets for learners.
+func (p *learnerPort) deliver(outputs []peer.LearnerOutput, writer *packetWriter) {
+	if len(outputs) == 0 {
+		return
+	}
+	p.lock.Lock()
+	defer p.lock.Unlock()
+	for i := range outputs {
+		link := p.open[outputs[i].Link]
+		if link == nil {
+			continue
+		}
+		if message := outputs[i].Message; message != nil && !link.out.put(writer.item(message)) {
+			p.log.Warn("learner does not keep up and is cut off", "learner", link.tcp.RemoteAddr().String(), "bytes", learnerQueueMax)
+			link.tcp.Close()
+		}
+		if outputs[i].Close {
+			link.end()
+		}
+	}
+}
+
+// end lets what is queued go out for a moment, and closes.
+func (l *learnerLink) end() {
+	l.out.end()
+	l.tcp.SetDeadline(time.Now().Add(shutdownGrace))
+}
+
+// exchange reads and writes packets until the connection fails, the flow ends or ctx is done, and
+// closes the connection. It returns why it ended.
+func exchange(ctx context.Context, tcp net.Conn, out *flow, reader *packetReader, receive func(peer.LearnerMessage) bool) error {
+	defer tcp.Close()
+	defer context.AfterFunc(ctx, func() {
+		out.end()
+		tcp.SetDeadline(time.Now().Add(shutdownGrace))
+	})()
+	written := make(chan error, 1)
+	go func() {
+		err := out.drain(context.Background(), bufio.NewWriterSize(tcp, learnerBufferSize), writeRaw)
+		tcp.Close() // ends the reading below
+		written <- err
+	}()
+	var err error
+	for err == nil {
+		var message peer.LearnerMessage
+		if message, err = reader.next(); err == nil && !receive(message) {
+			err = ctx.Err()
+		}
+	}
+	tcp.Close()
+	out.end()
+	if writeErr := <-written; writeErr != nil && quietly(err) {
+		err = writeErr
+	}
+	return err
+}

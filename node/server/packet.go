@@ -1,0 +1,102 @@
+package server
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"sync"
+
+	"ordeal/node/jute"
+	"ordeal/node/peer"
+	"ordeal/node/tree"
+)
+
+const (
+	// learnerBufferSize is that of the buffers between leader and learners.
+	learnerBufferSize = 64 << 10
+	// learnerQueueMax bounds the bytes that wait for one learner, or for the leader. A learner that
+	// is that far behind starts over with a snapshot.
+	learnerQueueMax = 256 << 20
+	// snapshotNodes is how many znodes of a tree are read under one hold of the core's lock.
+	snapshotNodes = 64
+)
+
+// packetReader reads learner messages from a connection.
+type packetReader struct {
+	decoder *jute.Decoder
+	tree    tree.Options
+}
+
+func newPacketReader(tcp net.Conn, fieldMax int, options tree.Options) *packetReader {
+	decoder := jute.NewStreamDecoder(bufio.NewReaderSize(tcp, learnerBufferSize))
+	decoder.SetMaxField(fieldMax)
+	return &packetReader{decoder: decoder, tree: options}
+}
+
+// next reads one packet, and the tree behind it if it is a SNAP.
+func (r *packetReader) next() (peer.LearnerMessage, error) {
+	packet := &jute.QuorumPacket{}
+	packet.Decode(r.decoder)
+	if err := r.decoder.Err(); err != nil {
+		return peer.LearnerMessage{}, err
+	}
+	if packet.Type < jute.PacketRequest || packet.Type > jute.PacketInformAndActivate {
+		return peer.LearnerMessage{}, fmt.Errorf("a packet of unknown type %d", packet.Type)
+	}
+	message := peer.LearnerMessage{Packet: packet}
+	if packet.Type != jute.PacketSnap {
+		return message, nil
+	}
+	incoming, err := tree.ReadSnapshot(r.decoder, r.tree)
+	if err != nil {
+		return message, fmt.Errorf("the snapshot behind SNAP: %w", err)
+	}
+	signature := r.decoder.String()
+	if err := r.decoder.Err(); err != nil {
+		return message, fmt.Errorf("the end of the snapshot behind SNAP: %w", err)
+	}
+	if signature != jute.SnapSignature {
+		return message, fmt.Errorf("behind the snapshot stands %q instead of %q", signature, jute.SnapSignature)
+	}
+	incoming.SetLastZxid(packet.Zxid)
+	message.Incoming = incoming
+	return message, nil
+}
+
+// packetWriter encodes learner messages. A packet that goes to several learners is encoded once.
+type packetWriter struct {
+	lock    sync.Locker // for reading the tree
+	encoded map[*jute.QuorumPacket][]byte
+}
+
+// item returns a message as it goes over the wire.
+func (w *packetWriter) item(message *peer.LearnerMessage) flowItem {
+	data, known := w.encoded[message.Packet]
+	if !known {
+		data = jute.Marshal(message.Packet)
+		w.encoded[message.Packet] = data
+	}
+	item := flowItem{data: data}
+	if message.Outgoing != nil {
+		item.behind = &treeStream{lock: w.lock, snapshot: message.Outgoing}
+	}
+	return item
+}
+
+// treeStream is a fuzzy snapshot on its way to a learner, with the signature behind it.
+type treeStream struct {
+	lock     sync.Locker
+	snapshot *tree.Snapshotter
+}
+
+func (s *treeStream) next() (chunk []byte, done bool) {
+	s.lock.Lock()
+	chunk, done = s.snapshot.Next(snapshotNodes)
+	s.lock.Unlock()
+	if done {
+		e := jute.NewEncoder(chunk)
+		e.String(jute.SnapSignature)
+		chunk = e.Bytes()
+	}
+	return chunk, done
+}

@@ -1,0 +1,251 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"strconv"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"ordeal/node/disk"
+	"ordeal/node/jute"
+	"ordeal/node/peer"
+	"ordeal/node/store"
+	"ordeal/node/tree"
+)
+
+// Run runs a server until ctx ends, which is a graceful stop, or until it can't go on, which is an
+// error. When it returns, every connection and file is closed and every goroutine has ended.
+func Run(ctx context.Context, config *Config, log *slog.Logger) error {
+	log = log.With("member", config.MyID)
+	for _, warning := range config.Warnings {
+		log.Warn(warning)
+	}
+	s := &shell{config: config, log: log}
+	if err := s.open(ctx); err != nil {
+		s.closeListeners()
+		return err
+	}
+	return s.run(ctx)
+}
+
+// shell is everything around the core.
+type shell struct {
+	config *Config
+	log    *slog.Logger
+	core   *core
+	store  *store.Store
+	// backlog is what waits for the disk.
+	backlog backlog
+	group   *errgroup.Group
+	ports   context.Context // ends after the core has
+
+	client   *clientPort
+	election *electionPort // nil for a standalone server, as the next two
+	learner  *learnerPort
+	leader   *leaderConnection
+}
+
+// open opens the ports, so that one that is taken is an error at once, and then the files.
+func (s *shell) open(ctx context.Context) error {
+	c, t := s.config, s.config.tuning
+	s.core = &core{
+		clock: newClock(), log: s.log, outputs: s,
+		inputs: make(chan input, inputsQueued), results: results{arrived: make(chan struct{}, 1)},
+	}
+	listener, err := listenTCP(ctx, "client", net.JoinHostPort(c.ClientHost, strconv.Itoa(c.ClientPort)))
+	if err != nil {
+		return err
+	}
+	stats := &serverStats{}
+	s.client = &clientPort{
+		listener: listener, core: s.core, log: s.log, stats: stats,
+		connectionsMax: c.ClientConnectionsMax, frameMax: int(t.maxBuffer), sessionlessTimeout: t.sessionlessTimeout,
+		touchInterval: min(c.TickTime, c.SessionTimeoutMin) / 4,
+		open:          map[peer.Conn]*clientConn{}, byAddress: map[string]int{},
+	}
+	s.client.words = &words{
+		config: c, allowed: allowedWords(t), core: s.core, clients: s.client, stats: stats, startedAt: time.Now(),
+	}
+	options := tree.Options{ExtendedTypes: t.extendedTypes, DigestEnabled: t.digestEnabled, Defects: t.defects}
+	if !c.Standalone {
+		if err := s.openQuorumPorts(ctx, options); err != nil {
+			return err
+		}
+	}
+	return s.openStore(options)
+}
+
+func (s *shell) openQuorumPorts(ctx context.Context, options tree.Options) error {
+	c, t := s.config, s.config.tuning
+	self := c.self()
+	s.election = newElectionPort(c.Membership, self, t.connectTimeout)
+	s.election.core, s.election.log = s.core, s.log
+	s.election.handshakeTimeout = time.Duration(c.SyncLimit) * c.TickTime
+	var err error
+	if s.election.listener, err = listenTCP(ctx, "election", s.own(self.ElectionAddress())); err != nil {
+		return err
+	}
+	// The learner port opens only when this server leads. That it could is better known now.
+	trial, err := listenTCP(ctx, "learner", s.own(self.QuorumAddress()))
+	if err != nil {
+		return err
+	}
+	trial.Close()
+	s.learner = &learnerPort{
+		address: s.own(self.QuorumAddress()), core: s.core, log: s.log, tree: options, fieldMax: int(t.fieldMax),
+		wanted: make(chan bool, 1), open: map[peer.Link]*learnerLink{},
+	}
+	s.leader = &leaderConnection{membership: c.Membership, core: s.core, log: s.log, tree: options, fieldMax: int(t.fieldMax)}
+	return nil
+}
+
+// own is the address to listen at for an address of this server's line.
+func (s *shell) own(address string) string {
+	if !s.config.QuorumListenOnAllIPs {
+		return address
+	}
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return address
+	}
+	return net.JoinHostPort("", port)
+}
+
+func (s *shell) closeListeners() {
+	if s.client != nil {
+		s.client.listener.Close()
+	}
+	if s.election != nil && s.election.listener != nil {
+		s.election.listener.Close()
+	}
+}
+
+// openStore opens the files and makes the peer from what they hold.
+func (s *shell) openStore(options tree.Options) error {
+	c, t := s.config, s.config.tuning
+	compression, err := store.ParseCompression(t.compression)
+	if err != nil {
+		return err
+	}
+	preallocate := t.logPrealloc
+	if preallocate == 0 {
+		preallocate = -1
+	}
+	opened, state, err := store.Open(store.Options{
+		DataDir: c.DataDir, LogDir: c.DataLogDir,
+		Tree: options, CommitLogCount: int(t.commitLogCount), Preallocate: preallocate, FieldMax: int(t.fieldMax),
+		Compression: compression, NoForceSync: !t.forceSync, HoldUnsynced: t.holdUnsynced,
+		TrustEmptySnapshot: t.trustEmpty, RequireInitialize: !t.autocreate,
+		Guard: func(read func()) {
+			s.core.lock.RLock()
+			defer s.core.lock.RUnlock()
+			read()
+		},
+		Defects: t.defects, Log: s.log,
+	})
+	if err != nil {
+		return err
+	}
+	s.store = opened
+	s.log.Info("data directory read", "dir", c.DataDir, "zxid", hexadecimal(state.Tree.LastZxid()),
+		"current epoch", state.CurrentEpoch, "accepted epoch", state.AcceptedEpoch, "znodes", state.Tree.NodeCount())
+	s.core.peer = peer.New(peer.Config{
+		MyID: c.MyID, Membership: c.Membership, Standalone: c.Standalone,
+		TickTime: c.TickTime, InitLimit: c.InitLimit, SyncLimit: c.SyncLimit,
+		SessionTimeoutMin: c.SessionTimeoutMin, SessionTimeoutMax: c.SessionTimeoutMax,
+		SnapCount: int(t.snapCount), SnapSizeBytes: t.snapSizeBytes, SnapshotSizeFactor: t.snapshotSizeFactor,
+		CommitLogCount: int(t.commitLogCount), OutstandingMax: int(t.outstandingMax), MaxBuffer: int(t.maxBuffer),
+		LeaderServes: t.leaderServes, SyncByQuorum: t.syncByQuorum,
+		Tree: options, Random: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
+		Defects: t.defects, Log: s.log, Reader: s.store,
+	}, state, s.core.clock.now())
+	return nil
+}
+
+// run starts what surrounds the core, drives the core, and ends everything in order: first the core,
+// with a word to whoever is connected, then the ports, then the disk.
+func (s *shell) run(ctx context.Context) error {
+	ports, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	s.ports = ports
+	s.group = &errgroup.Group{}
+	s.client.group = s.group
+	s.group.Go(func() error { return s.client.serve(ports) })
+	if !s.config.Standalone {
+		s.election.group, s.learner.group, s.leader.group = s.group, s.group, s.group
+		s.group.Go(func() error { return s.election.serve(ports) })
+		s.group.Go(func() error { return s.learner.serve(ports) })
+	}
+	if s.config.PurgeInterval > 0 {
+		s.group.Go(func() error { return s.purge(ports) })
+	}
+	var storing errgroup.Group
+	storing.Go(func() error { return s.store.Run(context.WithoutCancel(ctx)) })
+
+	s.log.Info("serving", "client port", s.client.listener.Addr().String(), "version", version())
+	err := s.core.run(ctx)
+	if err != nil {
+		err = fmt.Errorf("the server cannot go on: %w", err)
+	}
+	end()
+	portsErr := s.group.Wait()
+	closeErr := s.store.Close()
+	storeErr := storing.Wait()
+	if errors.Is(closeErr, storeErr) {
+		closeErr = nil // the same failure, told twice
+	}
+	err = errors.Join(err, portsErr, storeErr, closeErr)
+	s.log.Info("stopped", "error", err)
+	return err
+}
+
+// purge removes old snapshots and logs, at the start and then at the interval that was asked for.
+func (s *shell) purge(ctx context.Context) error {
+	for {
+		if err := s.store.Purge(s.config.SnapshotsRetained); err != nil {
+			s.log.Warn("old snapshots and logs could not be removed", "error", err)
+		}
+		if !sleep(ctx, s.config.PurgeInterval) {
+			return nil
+		}
+	}
+}
+
+// disk, clients and others make shell the core's outputs.
+
+func (s *shell) disk(operations []disk.Operation) {
+	if len(operations) == 0 {
+		return
+	}
+	s.backlog.add(operations)
+	s.store.Do(operations, func(result disk.Result) {
+		s.backlog.remove(result.Ticket)
+		s.core.results.put(result)
+	})
+}
+
+func (s *shell) diskBusy() bool { return s.backlog.busy() }
+
+func (s *shell) clients(frames []peer.ClientOutput) { s.client.deliver(frames) }
+
+func (s *shell) others(ready *peer.Ready) {
+	if ready.PauseReading != nil {
+		s.client.pause(*ready.PauseReading)
+	}
+	if s.config.Standalone {
+		return
+	}
+	if ready.LearnerPort != nil {
+		s.learner.want(*ready.LearnerPort)
+	}
+	s.election.deliver(ready.Notifications)
+	writer := &packetWriter{lock: s.core.lock.RLocker(), encoded: map[*jute.QuorumPacket][]byte{}}
+	s.leader.deliver(s.ports, ready.Leader, writer)
+	s.learner.deliver(ready.Learners, writer)
+}

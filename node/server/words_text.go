@@ -1,0 +1,297 @@
+package server
+
+import (
+	"fmt"
+	"math"
+	"os"
+	"os/user"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"ordeal/node/jute"
+	"ordeal/node/peer"
+	"ordeal/node/quorum"
+)
+
+// version is the protocol's version, then the commit and time of the build, in the form that
+// monitoring reads: 3.8.0-<hash>, built on MM/DD/YYYY HH:MM UTC.
+func version() string {
+	revision, built := strings.Repeat("0", 40), time.Unix(0, 0)
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, setting := range info.Settings {
+			switch setting.Key {
+			case "vcs.revision":
+				revision = setting.Value
+			case "vcs.time":
+				if at, err := time.Parse(time.RFC3339, setting.Value); err == nil {
+					built = at
+				}
+			}
+		}
+	}
+	return fmt.Sprintf("3.8.0-%s, built on %s", revision, built.UTC().Format("01/02/2006 15:04 UTC"))
+}
+
+func hexadecimal(v int64) string { return fmt.Sprintf("0x%x", uint64(v)) }
+
+// decimal renders an average as Java does: at most four digits after the point, at least one.
+func decimal(v float64) string {
+	text := strconv.FormatFloat(math.Round(v*10_000)/10_000, 'f', -1, 64)
+	if !strings.Contains(text, ".") {
+		text += ".0"
+	}
+	return text
+}
+
+// modes are the words of srvr for the peer's roles.
+var modes = map[string]string{"leading": "leader", "following": "follower", "observing": "observer"}
+
+func mode(state peer.State) string {
+	if word, found := modes[state.Role]; found {
+		return word
+	}
+	return state.Role
+}
+
+func (w *words) isro(state peer.State) string {
+	if !state.Serving {
+		return "null"
+	}
+	return "rw"
+}
+
+func (w *words) srvr(state peer.State) string {
+	return "Zookeeper version: " + version() + "\n" + w.serverLines(state)
+}
+
+func (w *words) stat(state peer.State) string {
+	var text strings.Builder
+	fmt.Fprintf(&text, "Zookeeper version: %s\nClients:\n", version())
+	for _, c := range w.clients.connections() {
+		text.WriteString(c.describe(true) + "\n")
+	}
+	return text.String() + "\n" + w.serverLines(state)
+}
+
+func (w *words) serverLines(state peer.State) string {
+	least, average, most := w.stats.latency.get()
+	text := fmt.Sprintf("Latency min/avg/max: %d/%s/%d\n", least, decimal(average), most) +
+		fmt.Sprintf("Received: %d\nSent: %d\n", w.stats.received.Load(), w.stats.sent.Load()) +
+		fmt.Sprintf("Connections: %d\nOutstanding: %d\n", len(w.clients.connections()), state.Outstanding) +
+		fmt.Sprintf("Zxid: %s\nMode: %s\nNode count: %d\n", hexadecimal(state.LastZxid), mode(state), state.Nodes)
+	if mode(state) == "leader" {
+		last, least, most := proposalSizes(state)
+		text += fmt.Sprintf("Proposal sizes last/min/max: %d/%d/%d\n", last, least, most)
+	}
+	return text
+}
+
+// proposalSizes are -1 while there was no proposal.
+func proposalSizes(state peer.State) (last, least, most int) {
+	if state.ProposalLast == 0 {
+		return -1, -1, -1
+	}
+	return state.ProposalLast, state.ProposalMin, state.ProposalMax
+}
+
+func (w *words) cons(peer.State) string {
+	var text strings.Builder
+	for _, c := range w.clients.connections() {
+		text.WriteString(c.describe(false) + "\n")
+	}
+	return text.String() + "\n"
+}
+
+// lastOperations are Apache's four letters for what a connection did last.
+var lastOperations = map[jute.OpCode]string{
+	jute.OpCreateSession: "SESS", jute.OpCloseSession: "CLOS", jute.OpPing: "PING", jute.OpSync: "SYNC",
+	jute.OpCreate: "CREA", jute.OpCreate2: "CREA", jute.OpCreateContainer: "CREA", jute.OpCreateTTL: "CREA",
+	jute.OpDelete: "DELE", jute.OpExists: "EXIS", jute.OpGetData: "GETD", jute.OpSetData: "SETD",
+	jute.OpGetACL: "GETA", jute.OpSetACL: "SETA", jute.OpGetChildren: "GETC", jute.OpGetChildren2: "GETC",
+	jute.OpMulti: "MULT", jute.OpMultiRead: "MLTR", jute.OpCheck: "CHEC", jute.OpSetWatches: "SETW",
+	jute.OpSetWatches2: "STW2", jute.OpAddWatch: "ADDW", jute.OpCheckWatches: "CHKW", jute.OpRemoveWatches: "REMW",
+	jute.OpReconfig: "RECO", jute.OpGetEphemerals: "GETE", jute.OpGetAllChildrenNumber: "GACN", jute.OpWhoAmI: "HOMI",
+}
+
+// describe is a connection's line in stat (brief) and cons.
+func (c *clientConn) describe(brief bool) string {
+	least, average, most := c.latency.get()
+	c.lock.Lock()
+	defer c.lock.Unlock()
+	// Apache shows which events it waits for; a reader of ours always waits for input.
+	text := fmt.Sprintf(" /%s[1](queued=%d,recved=%d,sent=%d", c.name(), len(c.outstanding), c.facts.received, c.facts.sent)
+	if brief || c.facts.session == 0 {
+		return text + ")"
+	}
+	operation, found := lastOperations[c.facts.lastOp]
+	if !found {
+		operation = "NA"
+	}
+	text += fmt.Sprintf(",sid=%s,lop=%s,est=%d,to=%d", hexadecimal(c.facts.session), operation, c.since.UnixMilli(), c.facts.timeout)
+	if c.facts.lastCxid >= 0 {
+		text += ",lcxid=" + hexadecimal(c.facts.lastCxid)
+	}
+	return text + fmt.Sprintf(",lzxid=%s,lresp=%d,llat=%d,minlat=%d,avglat=%d,maxlat=%d)",
+		hexadecimal(c.facts.lastZxid), c.facts.lastResponse.UnixMilli(), c.facts.lastLatency, least, int64(average), most)
+}
+
+func (w *words) crst(peer.State) string {
+	for _, c := range w.clients.connections() {
+		c.latency.reset()
+		c.lock.Lock()
+		c.facts.received, c.facts.sent = 0, 0
+		c.lock.Unlock()
+	}
+	return "Connection stats reset.\n"
+}
+
+func (w *words) srst(peer.State) string {
+	w.stats.reset()
+	return "Server stats reset.\n"
+}
+
+func (w *words) conf(peer.State) string {
+	c := w.config
+	var text strings.Builder
+	print := func(key string, value any) { fmt.Fprintf(&text, "%s=%v\n", key, value) }
+	print("clientPort", c.ClientPort)
+	print("secureClientPort", -1)
+	print("dataDir", absolute(c.snapshotDir()))
+	print("dataDirSize", directorySize(c.snapshotDir()))
+	print("dataLogDir", absolute(c.logDir()))
+	print("dataLogSize", directorySize(c.logDir()))
+	print("tickTime", c.TickTime.Milliseconds())
+	print("maxClientCnxns", c.ClientConnectionsMax)
+	print("minSessionTimeout", c.SessionTimeoutMin.Milliseconds())
+	print("maxSessionTimeout", c.SessionTimeoutMax.Milliseconds())
+	print("clientPortListenBacklog", c.ClientBacklog)
+	print("serverId", c.MyID)
+	if c.Standalone {
+		return text.String()
+	}
+	self := c.self()
+	peerType := 0
+	if self.Role == quorum.Observer {
+		peerType = 1
+	}
+	print("initLimit", c.InitLimit)
+	print("syncLimit", c.SyncLimit)
+	print("electionAlg", 3)
+	print("electionPort", self.ElectionPort)
+	print("quorumPort", self.QuorumPort)
+	print("peerType", peerType)
+	fmt.Fprintf(&text, "membership: \n%s\n", c.Membership)
+	return text.String()
+}
+
+// dirs is named as it should be; Apache 3.8.0 has the two swapped (ZOOKEEPER-4730).
+func (w *words) dirs(peer.State) string {
+	return fmt.Sprintf("datadir_size: %d\nlogdir_size: %d\n", directorySize(w.config.snapshotDir()), directorySize(w.config.logDir()))
+}
+
+func (w *words) mntr(state peer.State) string {
+	var text strings.Builder
+	print := func(key string, value any) { fmt.Fprintf(&text, "zk_%s\t%v\n", key, value) }
+	least, average, most := w.stats.latency.get()
+	print("version", version())
+	print("server_state", mode(state))
+	if !w.config.Standalone {
+		print("peer_state", strings.ToLower(state.Role)+" - "+state.Phase)
+		print("quorum_size", len(w.config.Membership.Voters()))
+	}
+	print("avg_latency", decimal(average))
+	print("max_latency", most)
+	print("min_latency", least)
+	print("packets_received", w.stats.received.Load())
+	print("packets_sent", w.stats.sent.Load())
+	print("num_alive_connections", len(w.clients.connections()))
+	print("connection_rejected", w.stats.rejected.Load())
+	print("outstanding_requests", state.Outstanding)
+	print("znode_count", state.Nodes)
+	print("watch_count", state.Watches)
+	print("ephemerals_count", state.Ephemerals)
+	print("approximate_data_size", state.DataSize)
+	print("global_sessions", state.Sessions)
+	print("local_sessions", 0)
+	open, most64 := fileDescriptors()
+	print("open_file_descriptor_count", open)
+	print("max_file_descriptor_count", most64)
+	print("uptime", time.Since(w.startedAt).Milliseconds())
+	if mode(state) == "leader" {
+		last, least, most := proposalSizes(state)
+		print("learners", state.Learners)
+		print("last_proposal_size", last)
+		print("max_proposal_size", most)
+		print("min_proposal_size", least)
+	}
+	return text.String()
+}
+
+func environment() string {
+	var text strings.Builder
+	text.WriteString("Environment:\n")
+	print := func(key, value string) { fmt.Fprintf(&text, "%s=%s\n", key, value) }
+	host, err := os.Hostname()
+	if err != nil {
+		host = "<NA>"
+	}
+	print("zookeeper.version", version())
+	print("host.name", host)
+	print("go.version", runtime.Version())
+	print("java.io.tmpdir", os.TempDir())
+	print("os.name", "Linux")
+	print("os.arch", runtime.GOARCH)
+	var system unix.Utsname
+	if unix.Uname(&system) == nil {
+		print("os.version", unix.ByteSliceToString(system.Release[:]))
+	}
+	if self, err := user.Current(); err == nil {
+		print("user.name", self.Username)
+		print("user.home", self.HomeDir)
+	}
+	if dir, err := os.Getwd(); err == nil {
+		print("user.dir", dir)
+	}
+	return text.String()
+}
+
+func absolute(path string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return path
+}
+
+// directorySize adds up the files in a directory; files that vanish meanwhile count nothing.
+func directorySize(dir string) int64 {
+	total := int64(0)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return 0
+	}
+	for _, entry := range entries {
+		if info, err := entry.Info(); err == nil && info.Mode().IsRegular() {
+			total += info.Size()
+		}
+	}
+	return total
+}
+
+// fileDescriptors are how many are open, and how many may be.
+func fileDescriptors() (open int, most uint64) {
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return -1, 0
+	}
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return len(entries), 0
+	}
+	return len(entries), limit.Cur
+}
