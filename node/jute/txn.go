@@ -90,6 +90,9 @@ func (t MultiTxn) Encode(e *Encoder) { encodeVector(e, t.Txns) }
 // Decode reads the record.
 func (t *MultiTxn) Decode(d *Decoder) { t.Txns = decodeVector[SubTxn](d, subTxnSizeMin) }
 
+// errorTxnSize is the length of an ErrorTxn in bytes.
+const errorTxnSize = 4
+
 // Encode appends the record.
 func (t SubTxn) Encode(e *Encoder) {
 	e.Int(int32(t.Type))
@@ -111,6 +114,12 @@ func (t *SubTxn) Decode(d *Decoder) {
 	default:
 		d.Fail(fmt.Errorf("jute: a transaction of type %s cannot be part of a multi", t.Type))
 		return
+	}
+	if t.Type == OpError && len(data) > errorTxnSize {
+		// Apache's leader turns the parts of a failed multi into errors when it applies them, in the very
+		// object that its sync thread may still have to log: the type is then that of an error, the bytes
+		// are those of the operation that it was. Seen in a log of 3.8.0; Java reads what it needs.
+		data = data[:errorTxnSize]
 	}
 	if err := Unmarshal(data, t.Txn); err != nil {
 		d.Fail(fmt.Errorf("part of a multi, type %s: %w", t.Type, err))
