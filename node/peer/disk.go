@@ -74,7 +74,7 @@ func (p *Peer) append(entry disk.Entry) {
 		panic(fmt.Sprintf("peer: transaction %#x cannot follow %#x in the log", entry.Zxid, p.logEnd))
 	}
 	p.logEnd = entry.Zxid
-	if entry.Zxid > p.history.Last() || p.defective(defect.SkipTrunc) {
+	if entry.Zxid > p.appliedEnd || p.defective(defect.SkipTrunc) {
 		p.logged = append(p.logged, entry)
 	}
 	p.ready.Disk = append(p.ready.Disk, disk.Operation{Kind: disk.Append, Entry: entry})
@@ -111,12 +111,12 @@ func (p *Peer) abortSnapshot() {
 
 // truncate removes everything after zxid from disk and memory.
 func (p *Peer) truncate(zxid int64, done func(possible bool)) {
-	p.logEnd = zxid
+	p.logEnd, p.appliedEnd = zxid, zxid
 	p.logged = nil
 	p.order(disk.Operation{Kind: disk.Truncate, Zxid: zxid}, func(result disk.Result) {
 		switch {
 		case errors.Is(result.Err, disk.ErrNothingBefore):
-			p.logEnd = p.history.Last()
+			p.logEnd, p.appliedEnd = p.history.Last(), p.history.Last()
 			done(false)
 		case result.Err != nil:
 			p.fail(fmt.Errorf("peer: truncating the log to %#x failed: %w", zxid, result.Err))
@@ -135,7 +135,7 @@ func (p *Peer) truncate(zxid int64, done func(possible bool)) {
 
 // install replaces disk and memory by a leader's tree.
 func (p *Peer) install(incoming *tree.Tree, done func()) {
-	p.logEnd = incoming.LastZxid()
+	p.logEnd, p.appliedEnd = incoming.LastZxid(), incoming.LastZxid()
 	p.logged = nil
 	operation := disk.Operation{Kind: disk.InstallSnapshot, Snapshot: incoming.Snapshot()}
 	p.orderOrFail(operation, "installing the leader's snapshot", func(disk.Result) {

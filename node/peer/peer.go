@@ -42,12 +42,13 @@ type Peer struct {
 	stopping    bool
 
 	// What the disk holds, and the tree with it: the newest transactions of the tree are history.
-	// Logged are those handed to the log that are not part of the tree yet, logEnd the last one.
+	// Logged are those handed to the log that are not part of the tree yet. LogEnd and appliedEnd are
+	// the last transactions of log and tree, as they will be once the disk has done what it was asked.
 	tree                        *tree.Tree
 	history                     *zab.History
 	acceptedEpoch, currentEpoch int64
 	logged                      []disk.Entry
-	logEnd                      int64
+	logEnd, appliedEnd          int64
 	disk                        diskState
 
 	election *election.FastLeaderElection
@@ -92,7 +93,7 @@ func New(config Config, state *disk.State, now Now) *Peer {
 func (p *Peer) adopt(state *disk.State) {
 	p.tree = state.Tree
 	p.history = zab.NewHistory(p.config.CommitLogCount, state.Committed, p.tree.LastZxid())
-	p.logEnd = p.history.Last()
+	p.logEnd, p.appliedEnd = p.history.Last(), p.history.Last()
 }
 
 // settle ends every input: it carries out what the input decided.

@@ -153,6 +153,7 @@ func (p *Peer) apply(entry disk.Entry) error {
 	}
 	p.tree.Apply(header, txn)
 	p.history.Add(entry)
+	p.appliedEnd = entry.Zxid
 	return nil
 }
 
@@ -165,4 +166,5 @@ func (p *Peer) applied(entry disk.Entry) {
 	case len(p.logged) > 0 || !zab.Follows(entry.Zxid, p.logEnd):
 		panic(fmt.Sprintf("peer: %#x was applied, but it is not the next entry of the log", entry.Zxid))
 	}
+	p.appliedEnd = entry.Zxid
 }

@@ -20,3 +20,24 @@ func TestThreePeersElectAndCommit(t *testing.T) {
 		require.Greater(t, c.Done, 20)
 	}
 }
+
+func torment(seed uint64, logTo func(string)) *world.World {
+	w := world.New(world.Options{Seed: seed, Voters: 3, Clients: 3, LogTo: logTo})
+	w.Start()
+	w.Torment(15 * time.Second)
+	w.Settle()
+	return w
+}
+
+func TestSeeds(t *testing.T) {
+	bad := 0
+	for seed := uint64(1); seed <= 200; seed++ {
+		w := torment(seed, nil)
+		if err := w.Violation(); err != nil {
+			t.Errorf("%.1500v", err)
+			if bad++; bad > 6 {
+				return
+			}
+		}
+	}
+}

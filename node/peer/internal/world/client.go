@@ -202,7 +202,7 @@ func (c *Client) receive(n *connection, frame []byte) {
 			c.wait(c.world.upTo(50*time.Millisecond), c.reconnect)
 			return
 		}
-		c.wait(c.world.upTo(30*time.Millisecond), c.next)
+		c.wait(c.world.upTo(10*time.Millisecond), c.next)
 	}
 }
 
@@ -252,7 +252,9 @@ func (c *Client) next() {
 	case n < 20:
 		c.ask(jute.OpCreate, path, jute.CreateRequest{Path: "/e-", Data: c.value(), ACL: jute.OpenACL(), Flags: 3})
 	case n < 65:
-		c.ask(jute.OpSetData, path, jute.SetDataRequest{Path: path, Data: c.value(), Version: -1})
+		for i := w.random.IntN(4); i >= 0; i-- {
+			c.ask(jute.OpSetData, path, jute.SetDataRequest{Path: path, Data: c.value(), Version: -1})
+		}
 	case n < 80:
 		c.ask(jute.OpGetData, path, jute.GetDataRequest{Path: path})
 	case n < 97:

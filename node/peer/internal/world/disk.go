@@ -10,6 +10,12 @@ import (
 	"ordeal/node/tree"
 )
 
+// diskNames name the operations at which an ambush may wait.
+var diskNames = map[disk.Kind]string{
+	disk.Sync: "Sync", disk.WriteAcceptedEpoch: "WriteAcceptedEpoch", disk.WriteCurrentEpoch: "WriteCurrentEpoch",
+	disk.InstallSnapshot: "InstallSnapshot", disk.Truncate: "Truncate",
+}
+
 // picture is a snapshot file.
 type picture struct {
 	zxid int64
@@ -161,6 +167,9 @@ func (d *Disk) next() {
 		}
 		d.busy = false
 		result := d.carryOut(operation)
+		if d.world.spring(diskNames[operation.Kind], d.owner, d.owner); d.owner.incarnation != incarnation {
+			return // it ended between the deed and its report
+		}
 		if operation.Ticket != 0 {
 			result.Ticket = operation.Ticket
 			d.owner.input("disk", func() { d.owner.peer.DiskDone(result) })

@@ -2,18 +2,49 @@ package world
 
 import "time"
 
-// Faults are drawn from the seed: each lasts a while and is then mended by itself.
-const (
-	faultEvery  = 300 * time.Millisecond // on average
-	faultLength = 3 * time.Second        // at most, but for the slow disk
-)
+// faultLength is how long a fault lasts at most; then it is mended.
+const faultLength = 1500 * time.Millisecond
+
+// ambushPoints are the moments at which an end hurts most: the names of packets that arrive, and of
+// disk operations that are done but not reported yet.
+var ambushPoints = []string{
+	"Sync", "WriteAcceptedEpoch", "WriteCurrentEpoch", "InstallSnapshot", "Truncate",
+	"FOLLOWERINFO", "LEADERINFO", "ACKEPOCH", "DIFF", "TRUNC", "SNAP", "NEWLEADER", "UPTODATE",
+	"PROPOSAL", "PROPOSAL", "ACK", "ACK", "COMMIT", "PING",
+}
+
+// ambush waits for the next time that something happens.
+type ambush struct {
+	point string
+	do    func(victim *Member)
+}
+
+// spring lets the ambushes at a point strike the sender or the receiver of a packet, or the owner of
+// a disk.
+func (w *World) spring(point string, from, to *Member) {
+	for i, a := range w.ambushes {
+		if a.point != point {
+			continue
+		}
+		w.ambushes = append(w.ambushes[:i:i], w.ambushes[i+1:]...)
+		victim := to
+		if w.random.IntN(2) == 0 {
+			victim = from
+		}
+		w.trace("ambush at %s: %d", point, victim.ID)
+		a.do(victim)
+		return
+	}
+}
 
 // Torment lets faults befall the members for span.
 func (w *World) Torment(span time.Duration) {
 	end := w.now + span
+	// Some worlds are calm for a while between faults, others hardly come to rest.
+	every := 300*time.Millisecond + w.upTo(1500*time.Millisecond)
 	var next func()
 	next = func() {
-		w.After(w.upTo(2*faultEvery), func() {
+		w.After(w.upTo(2*every), func() {
 			if w.now < end {
 				w.fault()
 				next()
@@ -22,6 +53,7 @@ func (w *World) Torment(span time.Duration) {
 	}
 	next()
 	w.RunFor(span)
+	w.ambushes = nil
 }
 
 func (w *World) anyMember() *Member { return w.Members[w.random.IntN(len(w.Members))] }
@@ -37,15 +69,13 @@ func (w *World) target() *Member {
 func (w *World) fault() {
 	m := w.target()
 	length := w.upTo(faultLength)
-	switch w.random.IntN(10) {
+	switch w.random.IntN(16) {
 	case 0, 1:
-		m.Crash(w.random.IntN(2) == 0)
-		w.After(length, m.Boot)
+		w.crashFor(m, w.random.IntN(2) == 0, length)
 	case 2:
 		// All at once, as when the power of a room fails.
 		for _, each := range w.Members {
-			each.Crash(true)
-			w.After(w.upTo(faultLength), each.Boot)
+			w.crashFor(each, true, w.upTo(faultLength))
 		}
 	case 3:
 		m.Pause()
@@ -53,24 +83,44 @@ func (w *World) fault() {
 	case 4, 5:
 		w.isolate(m, length)
 	case 6:
-		other := w.anyMember()
-		if other != m {
+		if other := w.anyMember(); other != m {
 			w.cutFor(m, other, length)
 		}
 	case 7:
-		if other := w.anyMember(); other != m {
-			w.Reset(m.ID, other.ID)
-		}
-	case 8:
-		m.disk.SyncTime = 400 * time.Millisecond
-		w.After(length, func() { m.disk.SyncTime = 10 * time.Millisecond })
-	case 9:
 		for _, other := range w.Members {
 			if other != m {
 				w.Reset(m.ID, other.ID)
 			}
 		}
+	case 8:
+		m.disk.SyncTime = 400 * time.Millisecond
+		w.After(length, func() { m.disk.SyncTime = 10 * time.Millisecond })
+	default:
+		w.layAmbush()
 	}
+}
+
+func (w *World) layAmbush() {
+	if len(w.ambushes) >= 3 {
+		return
+	}
+	deeds := []func(*Member){
+		func(m *Member) { w.crashFor(m, true, w.upTo(faultLength)) },
+		func(m *Member) { w.crashFor(m, false, w.upTo(faultLength)) },
+		func(m *Member) { w.isolate(m, w.upTo(faultLength)) },
+		func(m *Member) {
+			m.Pause()
+			w.After(w.upTo(faultLength), m.Resume)
+		},
+	}
+	w.ambushes = append(w.ambushes, ambush{
+		point: ambushPoints[w.random.IntN(len(ambushPoints))], do: deeds[w.random.IntN(len(deeds))],
+	})
+}
+
+func (w *World) crashFor(m *Member, powerLoss bool, length time.Duration) {
+	m.Crash(powerLoss)
+	w.After(length, m.Boot)
 }
 
 // isolate cuts a member off, in one direction or both.

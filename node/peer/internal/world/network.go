@@ -3,6 +3,7 @@ package world
 import (
 	"time"
 
+	"ordeal/node/jute"
 	"ordeal/node/peer"
 )
 
@@ -73,6 +74,9 @@ func (p *pipe) deliver() {
 		}
 		p.queue = p.queue[1:]
 		head.deliver()
+		if head.message != nil {
+			w.spring(jute.PacketName(head.message.Packet.Type), p.from, p.to)
+		}
 	}
 	p.plan()
 }

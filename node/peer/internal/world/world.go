@@ -61,6 +61,8 @@ type World struct {
 	// false holds the packet and all behind it until Nudge is called.
 	Filter func(from, to *Member, message peer.LearnerMessage) bool
 
+	ambushes []ambush
+
 	membership *quorum.Config
 	verifier   quorum.Verifier
 	checks     checks
