@@ -31,6 +31,8 @@ type logReader struct {
 	buffered *bufio.Reader
 	// offset is where the next entry begins.
 	offset int64
+	// last is the zxid of the last entry read.
+	last int64
 	// torn is how many bytes of a torn entry follow the last whole one.
 	torn int64
 }
@@ -95,8 +97,11 @@ func (r *logReader) next() (disk.Entry, error) {
 		return disk.Entry{}, r.corrupt(r.offset, "an entry of %d bytes is too short for a transaction", length)
 	}
 	r.offset = end + 1
-	return disk.Entry{Zxid: int64(binary.BigEndian.Uint64(payload[zxidOffset:])), Payload: payload}, nil
+	r.last = zxidIn(payload)
+	return disk.Entry{Zxid: r.last, Payload: payload}, nil
 }
+
+func zxidIn(payload []byte) int64 { return int64(binary.BigEndian.Uint64(payload[zxidOffset:])) }
 
 // header reads the file's first bytes. A file without them holds no entry (ZOOKEEPER-2332).
 func (r *logReader) header() error {
@@ -139,25 +144,22 @@ func (r *logReader) end(checksum uint64, length int64) error {
 	if checksum == 0 && length == 0 && start < r.size {
 		return r.corrupt(r.offset, "the log ends here, but byte %d is not zero", used-1)
 	}
-	whole, err := r.wholeUnderOtherLength(checksum, start, used)
-	if err != nil {
-		return err
+	rest := make([]byte, used-r.offset)
+	if _, err := r.file.ReadAt(rest, r.offset); err != nil && !errors.Is(err, io.EOF) {
+		return r.readError(err)
 	}
-	if whole || length < 0 {
+	if length < 0 || wholeUnderOtherLength(checksum, rest) {
 		return r.corrupt(r.offset, "an entry's length, %d, is wrong", length)
+	}
+	if behind := r.offset + r.laterEntry(rest); behind > r.offset {
+		return r.corrupt(r.offset, "this is no entry, but there is one at byte %d", behind)
 	}
 	behind := start
 	if length > 0 {
 		behind = start + length + 1
 	}
-	if behind-1 < used && length > 0 {
-		var last [1]byte
-		if _, err := r.file.ReadAt(last[:], behind-1); err != nil {
-			return r.readError(err)
-		}
-		if last[0] != 0 {
-			return r.corrupt(r.offset, "an entry's checksum or its end mark is wrong")
-		}
+	if length > 0 && behind <= used && rest[behind-1-r.offset] != 0 {
+		return r.corrupt(r.offset, "an entry's checksum or its end mark is wrong")
 	}
 	if used > behind {
 		return r.corrupt(r.offset, "an entry is not whole, but the log goes on behind it up to byte %d", used)
@@ -166,29 +168,40 @@ func (r *logReader) end(checksum uint64, length int64) error {
 	return io.EOF
 }
 
-// wholeUnderOtherLength tells whether the bytes from start to end begin with a payload and its end
-// mark that fit the checksum. Then the entry was whole once and its length was damaged later.
-func (r *logReader) wholeUnderOtherLength(checksum uint64, start, end int64) (bool, error) {
+// wholeUnderOtherLength tells whether rest begins with an entry that is whole but for its length,
+// which must then have been damaged after it was written.
+func wholeUnderOtherLength(checksum uint64, rest []byte) bool {
 	const modulus = 65521 // Adler-32's
-	if start >= end {
-		return false, nil
-	}
-	payload := bufio.NewReaderSize(io.NewSectionReader(r.file, start, end-start), readBufferSize)
 	a, b := uint32(1), uint32(0)
-	for {
-		next, err := payload.ReadByte()
-		if errors.Is(err, io.EOF) {
-			return false, nil
-		}
-		if err != nil {
-			return false, r.readError(err)
-		}
+	for _, next := range rest[min(entryHeaderSize, len(rest)):] {
 		if next == entryEnd && uint64(b<<16|a) == checksum {
-			return true, nil
+			return true
 		}
 		a = (a + uint32(next)) % modulus
 		b = (b + a) % modulus
 	}
+	return false
+}
+
+// laterEntry returns where in rest, behind its beginning, there is a whole entry that is newer than
+// those read so far, or 0. A znode's data may look like an entry too, but not like one of the future.
+func (r *logReader) laterEntry(rest []byte) int64 {
+	const highBytes = 4 // of a checksum, always zero
+	for at := 1; at+entryHeaderSize < len(rest); at++ {
+		if binary.BigEndian.Uint32(rest[at:]) != 0 {
+			continue
+		}
+		length := int64(int32(binary.BigEndian.Uint32(rest[at+2*highBytes:])))
+		end := int64(at) + entryHeaderSize + length
+		if length < zxidOffset+8 || end >= int64(len(rest)) || rest[end] != entryEnd {
+			continue
+		}
+		payload := rest[at+entryHeaderSize : end]
+		if adler32.Checksum(payload) == binary.BigEndian.Uint32(rest[at+highBytes:]) && zxidIn(payload) > r.last {
+			return int64(at)
+		}
+	}
+	return 0
 }
 
 // used returns the end of the last byte at or behind offset that is not zero, or offset.

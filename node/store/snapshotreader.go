@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"hash"
-	"hash/adler32"
 	"io"
 	"strconv"
 
@@ -46,7 +45,7 @@ func readSnapshot(files FS, source namedFile, options tree.Options, maxField int
 			return nil, fmt.Errorf("%s: %w", source.path, err)
 		}
 	}
-	sealed := &sealedReader{in: content, checksum: adler32.New()}
+	sealed := &sealedReader{in: content, checksum: newChecksum()}
 	loaded, err := decodeSnapshot(sealed, options, maxField)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", source.path, noEOF(err))
@@ -186,7 +185,7 @@ func verifySnapshot(files FS, source namedFile) error {
 		return err
 	}
 	defer closer.Close()
-	checksum := adler32.New()
+	checksum := newChecksum()
 	chunk := make([]byte, readBufferSize)
 	kept := 0 // bytes at chunk's start that may belong to the last seal
 	for {
@@ -195,13 +194,13 @@ func verifySnapshot(files FS, source namedFile) error {
 		if err != nil && !errors.Is(err, io.EOF) {
 			return fmt.Errorf("%s: %w", source.path, err)
 		}
-		if errors.Is(err, io.EOF) {
-			break
-		}
 		if covered := kept - sealSize; covered > 0 {
 			checksum.Write(chunk[:covered])
 			copy(chunk, chunk[covered:kept])
 			kept = sealSize
+		}
+		if err != nil {
+			break
 		}
 	}
 	expected := binary.BigEndian.AppendUint64(nil, uint64(checksum.Sum32()))

@@ -94,7 +94,7 @@ func (j *snapshotJob) stream(file io.Writer) error {
 	if err != nil {
 		return err
 	}
-	out := sealer{out: compressed, checksum: adler32.New()}
+	out := sealer{out: compressed, checksum: newChecksum()}
 	out.write(fileHeader(snapshotMagic, snapshotDatabase))
 	for done := false; !done && out.err == nil; {
 		if j.givenUp() {
@@ -124,6 +124,9 @@ func (j *snapshotJob) stream(file io.Writer) error {
 	}
 	return stored.Flush()
 }
+
+// newChecksum returns the checksum that seals are made of.
+func newChecksum() hash.Hash32 { return adler32.New() }
 
 // sealer writes bytes and seals them with the Adler-32 of everything so far. Its first error sticks.
 type sealer struct {

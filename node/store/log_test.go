@@ -1,0 +1,260 @@
+package store
+
+import (
+	"encoding/binary"
+	"errors"
+	"hash/adler32"
+	"io"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+// record returns an entry's bytes in the log.
+func record(payload []byte) []byte {
+	b := binary.BigEndian.AppendUint64(nil, uint64(adler32.Checksum(payload)))
+	b = binary.BigEndian.AppendUint32(b, uint32(len(payload)))
+	return append(append(b, payload...), entryEnd)
+}
+
+// logOf returns a log file with these entries.
+func logOf(zxids ...int64) []byte {
+	b := fileHeader(logMagic, 0)
+	for _, z := range zxids {
+		b = append(b, record(entryAt(z).Payload)...)
+	}
+	return b
+}
+
+func padded(b []byte) []byte {
+	return append(append([]byte(nil), b...), make([]byte, smallPreallocation)...)
+}
+
+func join(parts ...[]byte) []byte {
+	var all []byte
+	for _, p := range parts {
+		all = append(all, p...)
+	}
+	return all
+}
+
+// readAll reads a log file; torn is how many bytes of a torn entry it ends with.
+func readAll(content []byte) (zxids []int64, torn int64, err error) {
+	files := newMemoryFS()
+	files.put("/log", content)
+	reader, err := openLog(files, "/log", 0)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer reader.close()
+	for {
+		entry, err := reader.next()
+		if errors.Is(err, io.EOF) {
+			return zxids, reader.torn, nil
+		}
+		if err != nil {
+			return zxids, 0, err
+		}
+		zxids = append(zxids, entry.Zxid)
+	}
+}
+
+func changed(b []byte, offset int, value byte) []byte {
+	b = append([]byte(nil), b...)
+	b[offset] = value
+	return b
+}
+
+func TestLogReaderOk(t *testing.T) {
+	whole := logOf(1, 2)
+	third := record(entryAt(3).Payload)
+	for name, c := range map[string]struct {
+		content []byte
+		zxids   []int64
+		torn    bool
+	}{
+		"no byte":                         {nil, nil, false},
+		"only zeros":                      {make([]byte, 5000), nil, false},
+		"half a header":                   {whole[:7], nil, true},
+		"half a header before zeros":      {padded(whole[:7]), nil, true},
+		"only a header":                   {whole[:fileHeaderSize], nil, false},
+		"only a header before zeros":      {padded(whole[:fileHeaderSize]), nil, false},
+		"physical end":                    {whole, []int64{1, 2}, false},
+		"a few zeros":                     {append(whole[:len(whole):len(whole)], 0, 0, 0), []int64{1, 2}, false},
+		"zeros":                           {padded(whole), []int64{1, 2}, false},
+		"end mark missing":                {join(whole, third[:len(third)-1]), []int64{1, 2}, true},
+		"end mark missing before zeros":   {padded(join(whole, third[:len(third)-1])), []int64{1, 2}, true},
+		"half an entry":                   {join(whole, third[:len(third)/2]), []int64{1, 2}, true},
+		"half an entry before zeros":      {padded(join(whole, third[:len(third)/2])), []int64{1, 2}, true},
+		"a checksum without more":         {padded(join(whole, third[:8])), []int64{1, 2}, true},
+		"part of a length":                {padded(join(whole, third[:11])), []int64{1, 2}, true},
+		"epochs follow one another":       {logOf(zxid(1, 7), zxid(2, 1)), []int64{zxid(1, 7), zxid(2, 1)}, false},
+		"a database id that nobody reads": {changed(whole, 15, 9), []int64{1, 2}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			zxids, torn, err := readAll(c.content)
+			require.NoError(t, err)
+			require.Equal(t, c.zxids, zxids)
+			require.Equal(t, c.torn, torn > 0)
+		})
+	}
+}
+
+func TestLogReaderBad(t *testing.T) {
+	whole := logOf(1, 2)
+	firstEnd := fileHeaderSize + len(record(entryAt(1).Payload))
+	tooShort := record([]byte("short"))
+	for name, c := range map[string]struct {
+		content []byte
+		offset  int64
+	}{
+		"another file's header":            {fileHeader(snapshotMagic, 0), 0},
+		"another version":                  {changed(whole, 7, 3), 0},
+		"text":                             {[]byte("this is not a log"), 0},
+		"a torn header before bytes":       {append(padded(whole[:7]), 1), 0},
+		"a wrong checksum":                 {changed(whole, fileHeaderSize+5, 0xff), fileHeaderSize},
+		"a wrong byte in a payload":        {changed(whole, fileHeaderSize+40, 0xff), fileHeaderSize},
+		"a wrong last payload":             {padded(changed(whole, len(whole)-3, 0x11)), int64(firstEnd)},
+		"a wrong end mark":                 {padded(changed(whole, len(whole)-1, 'C')), int64(firstEnd)},
+		"no end mark before more":          {changed(whole, firstEnd-1, 0), fileHeaderSize},
+		"length 0 before more":             {changed(whole, fileHeaderSize+11, 0), fileHeaderSize},
+		"a negative length":                {changed(whole, fileHeaderSize+8, 0xff), fileHeaderSize},
+		"a length beyond the end":          {changed(whole, fileHeaderSize+9, 0x7f), fileHeaderSize},
+		"a last length beyond the end":     {changed(whole, firstEnd+10, 0x7f), int64(firstEnd)},
+		"zeros in the middle":              {join(whole[:firstEnd], make([]byte, 512), whole[firstEnd:]), int64(firstEnd)},
+		"a byte far behind the end":        {append(padded(whole), 1), int64(len(whole))},
+		"an entry too short to have zxids": {join(whole, tooShort), int64(len(whole))},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, _, err := readAll(c.content)
+			var corrupt *CorruptError
+			require.ErrorAs(t, err, &corrupt)
+			require.Equal(t, "/log", corrupt.File)
+			require.Equal(t, c.offset, corrupt.Offset)
+			require.ErrorContains(t, err, "put back an undamaged copy")
+		})
+	}
+}
+
+// TestTornWriteOfEveryLength tears the write of two entries after each byte: those that are whole are
+// there, and the rest is torn, never damage.
+func TestTornWriteOfEveryLength(t *testing.T) {
+	before := logOf(1)
+	second, third := record(entryAt(2).Payload), record(entryAt(3).Payload)
+	written := join(before, second, third)
+	for size := 0; size <= len(written); size++ {
+		for _, content := range [][]byte{written[:size], padded(written[:size])} {
+			zxids, torn, err := readAll(content)
+			require.NoError(t, err, "size %d", size)
+			switch {
+			case size < len(before):
+				require.Empty(t, zxids)
+			case size < len(before)+len(second):
+				require.Equal(t, []int64{1}, zxids)
+			case size < len(written):
+				require.Equal(t, []int64{1, 2}, zxids)
+			default:
+				require.Equal(t, []int64{1, 2, 3}, zxids)
+				require.Zero(t, torn)
+			}
+		}
+	}
+}
+
+// TestNoFlippedBitLosesAnEntry flips each bit of a log: either it is noticed or nothing is missing.
+func TestNoFlippedBitLosesAnEntry(t *testing.T) {
+	content := logOf(1, 2, 3)
+	behind := append(append([]byte(nil), content...), make([]byte, 64)...)
+	for _, whole := range [][]byte{content, behind} {
+		for bit := range len(whole) * 8 {
+			flipped := changed(whole, bit/8, whole[bit/8]^1<<(bit%8))
+			zxids, _, err := readAll(flipped)
+			if err == nil {
+				require.Equal(t, []int64{1, 2, 3}, zxids, "bit %d of byte %d", bit%8, bit/8)
+			}
+		}
+	}
+}
+
+// TestNoDamagedStretchLosesAnEntry overwrites a few bytes. Only where they are the last entry's, and
+// look as if they had never been written, may that entry be missing.
+func TestNoDamagedStretchLosesAnEntry(t *testing.T) {
+	content := padded(logOf(1, 2, 3, 4, 5))
+	used, last := len(logOf(1, 2, 3, 4, 5)), len(logOf(1, 2, 3, 4))
+	rapid.Check(t, func(t *rapid.T) {
+		damaged := append([]byte(nil), content...)
+		from := rapid.IntRange(0, used-1).Draw(t, "from")
+		for i, b := range rapid.SliceOfN(rapid.Byte(), 1, 8).Draw(t, "bytes") {
+			damaged[from+i] = b
+		}
+		zxids, torn, err := readAll(damaged)
+		switch {
+		case err != nil:
+		case torn > 0:
+			require.GreaterOrEqual(t, from+8, last)
+			require.Equal(t, upTo(5)[:max(len(zxids), 4)], zxids)
+		default:
+			require.Equal(t, upTo(5), zxids)
+		}
+	})
+}
+
+func FuzzLogReader(f *testing.F) {
+	f.Add(logOf(1, 2, 3))
+	f.Add(padded(logOf(zxid(1, 1)))[:400])
+	f.Add(logOf(1, 2)[:90])
+	f.Fuzz(func(t *testing.T, content []byte) {
+		zxids, torn, err := readAll(content)
+		if err != nil {
+			return
+		}
+		// With zeros behind it, as preallocation leaves them, it is still the same log.
+		again, _, err := readAll(padded(content[:len(content)-int(torn)]))
+		require.NoError(t, err)
+		require.Equal(t, zxids, again)
+	})
+}
+
+func TestLogWriterPreallocatesAsApacheDoes(t *testing.T) {
+	files := newMemoryFS()
+	options := testOptions(files)
+	options.Preallocate = 0 // the default
+	s, _ := openTest(t, options)
+	r := run(s)
+	r.must(t, logged(1)...)
+	require.Len(t, files.get(inData("log.1")), 67108880, "as seen of Apache's server")
+	require.NoError(t, r.stop())
+}
+
+func TestLogWriterRefusesHoles(t *testing.T) {
+	for name, c := range map[string]struct {
+		next int64
+		ok   bool
+	}{
+		"the next":                    {3, true},
+		"the first of the next epoch": {zxid(1, 1), true},
+		"the first of a later epoch":  {zxid(7, 1), true},
+		"the same":                    {2, false},
+		"an earlier one":              {1, false},
+		"one too far":                 {4, false},
+		"not the first of an epoch":   {zxid(1, 2), false},
+		"an epoch's number zero":      {zxid(1, 0), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, _ := openTest(t, testOptions(newMemoryFS()))
+			r := run(s)
+			r.must(t, logged(1, 2)...)
+			results := r.do(logged(c.next)...)
+			stopped := r.stop()
+			if c.ok {
+				require.NoError(t, results[1].Err)
+				require.NoError(t, stopped)
+				return
+			}
+			require.ErrorContains(t, results[0].Err, "cannot follow 0x2")
+			require.Equal(t, results[0].Err, results[1].Err)
+			require.ErrorIs(t, stopped, results[0].Err)
+		})
+	}
+}
