@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"slices"
 	"strings"
 
 	"ordeal/node/jute"
@@ -55,10 +56,19 @@ func (p *finalRequestProcessor) read(r *request) (jute.Record, jute.Code) {
 	case *jute.SetWatches2:
 		return p.setWatches(watcher, request)
 	case *jute.AddWatchRequest:
-		return jute.ErrorResponse{}, s.tree.AddWatch(request.Path, watcher, request.Mode)
+		if s.tree.AddWatch(request.Path, watcher, request.Mode) != jute.Ok {
+			return nil, jute.MarshallingError
+		}
+		return jute.ErrorResponse{}, jute.Ok
 	case *jute.CheckWatchesRequest:
+		if !isWatcherKind(request.Type) {
+			return nil, jute.MarshallingError
+		}
 		return nil, found(s.tree.HasWatch(request.Path, watcher, request.Type))
 	case *jute.RemoveWatchesRequest:
+		if !isWatcherKind(request.Type) {
+			return nil, jute.MarshallingError
+		}
 		return nil, found(s.tree.RemoveWatch(request.Path, watcher, request.Type))
 	case *jute.GetEphemeralsRequest:
 		return s.getEphemerals(r.session, request.PrefixPath), jute.Ok
@@ -70,6 +80,9 @@ func (p *finalRequestProcessor) read(r *request) (jute.Record, jute.Code) {
 	}
 	return nil, jute.Ok // ping
 }
+
+// isWatcherKind tells whether clients of 3.8 know this kind of watches.
+func isWatcherKind(kind int32) bool { return kind >= jute.WatcherChildren && kind <= jute.WatcherAny }
 
 func found(watch bool) jute.Code {
 	if watch {
@@ -166,6 +179,14 @@ func (s *Server) getAllChildrenNumber(path string, ids []jute.Id) (jute.Record, 
 // multiRead answers several reads, each for itself. It sets no watches.
 func (s *Server) multiRead(operations []jute.MultiOp, ids []jute.Id) (jute.Record, jute.Code) {
 	response := jute.MultiResponse{}
+	isRead := func(o jute.MultiOp) bool { return o.Type == jute.OpGetData || o.Type == jute.OpGetChildren }
+	isWrite := func(o jute.MultiOp) bool { return !isRead(o) }
+	if slices.ContainsFunc(operations, isWrite) {
+		if slices.ContainsFunc(operations, isRead) {
+			return nil, jute.MarshallingError
+		}
+		return response, jute.MarshallingError // as Apache answers, with the end of an empty list
+	}
 	for _, operation := range operations {
 		var body jute.Record
 		var code jute.Code
@@ -174,8 +195,6 @@ func (s *Server) multiRead(operations []jute.MultiOp, ids []jute.Id) (jute.Recor
 			body, code = s.getData(request.Path, ids)
 		case *jute.GetChildrenRequest:
 			body, code = s.getChildren(request.Path, ids)
-		default:
-			return nil, jute.MarshallingError
 		}
 		result := jute.MultiResult{Type: operation.Type}
 		if code == jute.Ok {
@@ -207,9 +226,6 @@ func (s *Server) ReadNow(conn Conn, frame []byte) (reply []byte, ok bool) {
 	body, code, ok := s.plainRead(header.Type, decoder, c.authinfo)
 	if !ok {
 		return nil, false
-	}
-	if code != jute.Ok {
-		body = nil
 	}
 	return encodeReply(jute.ReplyHeader{Xid: header.Xid, Zxid: s.tree.LastZxid(), Err: code}, body), true
 }

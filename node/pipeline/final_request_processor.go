@@ -90,9 +90,6 @@ func (p *finalRequestProcessor) answer(r *request, c *connection) {
 		return
 	}
 	header := jute.ReplyHeader{Xid: r.cxid, Zxid: s.tree.LastZxid(), Err: code}
-	if code != jute.Ok {
-		body = nil
-	}
 	c.lastOp, c.lastCxid, c.lastSentZxid = r.op, r.cxid, header.Zxid
 	s.reply(c, header, body)
 	if r.op == jute.OpCloseSession {

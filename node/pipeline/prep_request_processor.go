@@ -119,15 +119,16 @@ func (p *prepRequestProcessor) transaction(r *request) (jute.Txn, jute.Code) {
 		return p.createSession(r)
 	case jute.OpCloseSession:
 		return p.closeSession(r)
-	case jute.OpReconfig:
-		return nil, jute.ReconfigDisabled
 	}
 	body := jute.NewRequest(r.op)
 	if !decodeBody(r.body, body) {
 		return nil, jute.MarshallingError
 	}
-	if r.op == jute.OpMulti {
-		return p.multi(r, body.(*jute.MultiRequest).Ops)
+	switch request := body.(type) {
+	case *jute.MultiRequest:
+		return p.multi(r, request.Ops)
+	case *jute.ReconfigRequest:
+		return nil, jute.ReconfigDisabled
 	}
 	return p.operation(r, r.op, body)
 }
