@@ -134,7 +134,7 @@ func TestBadPayloadsAreRefused(t *testing.T) {
 		{"session in a multi", EncodePayload(TxnHeader{Zxid: 5, Type: OpMulti},
 			&MultiTxn{Txns: []SubTxn{{Type: OpCreateSession, Txn: &CreateSessionTxn{}}}}, nil), "createSession cannot be part of a multi"},
 		{"part with bytes left over", EncodePayload(TxnHeader{Zxid: 5, Type: OpMulti},
-			&MultiTxn{Txns: []SubTxn{{Type: OpError, Txn: &CheckVersionTxn{}}}}, nil), "left over"},
+			&MultiTxn{Txns: []SubTxn{{Type: OpDelete, Txn: &CheckVersionTxn{}}}}, nil), "left over"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, _, _, err := DecodePayload(c.payload)
