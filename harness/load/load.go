@@ -25,6 +25,9 @@ type Options struct {
 	Start, Until time.Duration
 	Pace         *Pace   // shared by all clients that keep to it; nil for as fast as it goes
 	Counts       *Counts // shared by all clients that are counted together; nil for none
+	// Hold, if not nil, keeps the session open after the last step until it is closed: sessions then
+	// end on an ensemble that was healed.
+	Hold <-chan struct{}
 	// CloseTimeout bounds how long the end of the session may take.
 	CloseTimeout time.Duration
 }
@@ -42,6 +45,12 @@ func Run(ctx context.Context, options Options, steps workloads.Client) error {
 	}
 	r := runner{options: options, client: c, steps: steps}
 	r.run(ctx)
+	if options.Hold != nil {
+		select {
+		case <-options.Hold:
+		case <-ctx.Done():
+		}
+	}
 	end(ctx, c, options.CloseTimeout)
 	return nil
 }

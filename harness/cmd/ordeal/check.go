@@ -1,0 +1,30 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"ordeal/harness"
+)
+
+func newCheck() *cobra.Command {
+	var options harness.CheckOptions
+	var asJSON bool
+	command := &cobra.Command{
+		Use:   "check DIR",
+		Short: "Judge a stored run again, by today's checkers",
+		Long: `Judge a stored run again, by today's checkers. It reads the history only: nothing that was recorded
+is changed. Exit codes are those of "ordeal run".`,
+		Example: "  ordeal check results/runs/latest\n  ordeal check results/runs/apache-mixed/latest --strict-sync --json",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(command *cobra.Command, arguments []string) error {
+			verdict, err := harness.Check(command.Context(), arguments[0], options)
+			if err != nil {
+				return err
+			}
+			return printVerdict(command.OutOrStdout(), command.ErrOrStderr(), verdict, asJSON)
+		},
+	}
+	addCheckFlags(command, &options.Time, &options.MemoryBytes, &options.StrictSync)
+	command.Flags().BoolVar(&asJSON, "json", false, "print the verdict document alone on stdout")
+	return command
+}

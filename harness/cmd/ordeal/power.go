@@ -1,0 +1,90 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"ordeal/harness"
+	"ordeal/harness/ensemble/container"
+	"ordeal/harness/power"
+)
+
+func newPower() *cobra.Command {
+	options := power.Options{Sound: power.AllSound, Apache: power.AllApache}
+	command := &cobra.Command{
+		Use:   "power",
+		Short: "Measure the toolkit: does it find planted bugs, and keep quiet about sound servers?",
+		Long: `Run every defect with several seeds, our sound node under every nemesis, and Apache ZooKeeper, and
+print how often the right guarantee was named. This takes about an hour; make power does it.`,
+		Example: "  ordeal power\n  ordeal power --defect skip-trunc --seeds 3 --sound 0 --apache 0",
+		Args:    cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			if len(options.Drivers) == 0 {
+				options.Drivers = []string{harness.DriverProcess}
+				if _, err := container.Available(command.Context()); err == nil {
+					options.Drivers = append(options.Drivers, harness.DriverContainer)
+				}
+			}
+			options.Done = func(row, verdict string, took time.Duration) {
+				fmt.Fprintf(command.ErrOrStderr(), "%s: %s after %.0f s\n", row, verdict, took.Seconds())
+			}
+			rows, err := power.Measure(command.Context(), options)
+			enough := true
+			printed := table(command.OutOrStdout(), func(line func(...string)) {
+				line("what", "right", "runs", "named by", "median s", "")
+				for _, row := range rows {
+					mark := "enough"
+					if !row.Enough() {
+						mark, enough = "NOT ENOUGH", false
+					}
+					line(row.Name, fmt.Sprint(row.Right), fmt.Sprint(row.Runs), named(row.Guarantees), fmt.Sprintf("%.0f", row.MedianSeconds()), mark)
+				}
+			})
+			for _, row := range rows {
+				for _, folder := range row.Wrong {
+					fmt.Fprintf(command.ErrOrStderr(), "not as it should be: %s: %s\n", row.Name, folder)
+				}
+			}
+			switch {
+			case err != nil:
+				return err
+			case printed != nil:
+				return printed
+			case !enough:
+				return exit{exitViolation, "the toolkit is not as powerful as it must be"}
+			}
+			return nil
+		},
+	}
+	f := command.Flags()
+	f.StringSliceVar(&options.Defects, "defect", nil, "defects to look for (default: all)")
+	f.IntVar(&options.Seeds, "seeds", power.DefaultSeeds, "runs of each defect")
+	f.Uint64Var(&options.First, "first-seed", 1, "the first seed")
+	f.DurationVar(&options.Duration, "duration", power.DefaultDuration, "length of each run's load")
+	f.IntVar(&options.Parallel, "parallel", 1, "runs at once")
+	f.StringSliceVar(&options.Drivers, "driver", nil, "drivers in turn for sound servers; defects use the first (default: process, and container where an engine answers)")
+	f.IntVar(&options.Sound, "sound", power.AllSound, "runs of the sound node, through all nemeses")
+	f.IntVar(&options.Apache, "apache", power.AllApache, "runs of Apache ZooKeeper")
+	f.StringVar(&options.Out, "out", harness.DefaultOut, "folder for stored runs")
+	return command
+}
+
+// named lists the checkers that objected, most often first.
+func named(counts map[string]int) string {
+	names := slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
+		if counts[a] != counts[b] {
+			return counts[b] - counts[a]
+		}
+		return strings.Compare(a, b)
+	})
+	var words []string
+	for _, name := range names {
+		words = append(words, fmt.Sprintf("%s %d", name, counts[name]))
+	}
+	return strings.Join(words, ", ")
+}

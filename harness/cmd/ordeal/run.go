@@ -1,0 +1,168 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"ordeal/harness"
+	"ordeal/harness/ensemble"
+	"ordeal/results"
+)
+
+// runFlags are the flags of "ordeal run" that are not a plan's fields as they stand.
+type runFlags struct {
+	implementations []string
+	rate            string
+	json            bool
+	verbose         bool
+}
+
+func newRun() *cobra.Command {
+	var plan harness.Plan
+	var flags runFlags
+	command := &cobra.Command{
+		Use:   "run",
+		Short: "Run an ensemble under load and faults, and judge what its clients saw",
+		Long: `Run an ensemble under load and faults, and judge what its clients saw. The run is stored in a folder
+with its history, verdict, report, logs and data directories. Results go to stdout, progress and logs
+to stderr. Ctrl-C once ends the load early, heals, and judges what there is; twice cleans up at once.`,
+		Example: `  ordeal run
+  ordeal run --implementation apache --driver process --nemesis kill-leader,partition-leader
+  ordeal run --workload lock,queue --duration 2m --rate 100/s --seed 7
+  ordeal run --implementation image:zookeeper:3.9 --driver container --json
+  ordeal run --defect ack-before-fsync`,
+		Args: cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			if err := flags.into(&plan); err != nil {
+				return err
+			}
+			return runPlan(command, plan, flags)
+		},
+	}
+	f := command.Flags()
+	f.StringSliceVar(&flags.implementations, "implementation", []string{string(ensemble.Node)}, "what the members run: node, apache or image:REF; one for all, or one for each member")
+	f.IntVar(&plan.Members, "members", 0, fmt.Sprintf("number of members, observers included (default %d)", harness.DefaultMembers))
+	f.IntVar(&plan.Observers, "observers", 0, "how many of the members observe")
+	f.StringVar(&plan.Driver, "driver", harness.DriverAuto, "how members are run: auto, container or process")
+	f.StringSliceVar(&plan.Workloads, "workload", nil, "what clients do (default: all workloads)")
+	f.StringSliceVar(&plan.Nemeses, "nemesis", nil, "what is done to the ensemble; several take turns (default mixed)")
+	f.DurationVar(&plan.Duration, "duration", harness.DefaultDuration, "length of the load")
+	f.IntVar(&plan.Clients, "clients", 0, "number of concurrent clients (default: three for each workload)")
+	f.StringVar(&flags.rate, "rate", fmt.Sprintf("%g/s", harness.DefaultRate), "operations a second, all clients together")
+	f.Uint64Var(&plan.Seed, "seed", 0, "seed of all choices (default: drawn, and printed)")
+	f.StringVar(&plan.Out, "out", harness.DefaultOut, "folder for stored runs")
+	f.StringVar(&plan.Defect, "defect", "", "bug to plant in our node (see ordeal defects); brings its own workload and nemesis")
+	addCheckFlags(command, &plan.CheckTime, &plan.CheckMemory, &plan.StrictSync)
+	f.DurationVar(&plan.TickTime, "tick-time", harness.DefaultTickTime, "ZooKeeper's tickTime")
+	f.StringToStringVar(&plan.Properties, "property", nil, "line for every member's zoo.cfg: name=value")
+	f.BoolVar(&flags.json, "json", false, "print the verdict document alone on stdout")
+	f.BoolVarP(&flags.verbose, "verbose", "v", false, "log what the harness does")
+	complete(command)
+	return command
+}
+
+// addCheckFlags adds the flags that both run and check have.
+func addCheckFlags(command *cobra.Command, budget *time.Duration, memory *int64, strict *bool) {
+	f := command.Flags()
+	f.DurationVar(budget, "check-time", harness.DefaultCheckTime, "budget of the linearizability search; past it the answer is unknown")
+	f.Int64Var(memory, "check-memory", harness.DefaultCheckMemory, "budget of the same, in bytes")
+	f.BoolVar(strict, "strict-sync", false, "judge a stale read after sync as a violation for Apache ZooKeeper too (ZOOKEEPER-1675)")
+}
+
+// into moves what needs parsing into the plan.
+func (flags runFlags) into(plan *harness.Plan) error {
+	for _, word := range flags.implementations {
+		plan.Implementations = append(plan.Implementations, ensemble.Implementation(word))
+	}
+	number, found := strings.CutSuffix(flags.rate, "/s")
+	rate, err := strconv.ParseFloat(number, 64)
+	if err != nil || !found {
+		return exit{exitUsage, fmt.Sprintf("--rate %q: want a number of operations a second, for instance 400/s", flags.rate)}
+	}
+	plan.Rate = rate
+	return nil
+}
+
+// runPlan does the run and prints what came of it.
+func runPlan(command *cobra.Command, plan harness.Plan, flags runFlags) error {
+	level := slog.LevelWarn
+	if flags.verbose {
+		level = slog.LevelDebug
+	}
+	errorOutput := command.ErrOrStderr()
+	live := newLive(errorOutput)
+	plan.Log = slog.New(slog.NewTextHandler(live, &slog.HandlerOptions{Level: level}))
+	plan.Progress = live.show
+	ctx, interrupt, stop := interrupts(command.Context(), live)
+	defer stop()
+	plan.Interrupt = interrupt
+	verdict, err := harness.Run(ctx, plan)
+	live.end()
+	if err != nil {
+		return err
+	}
+	return printVerdict(command.OutOrStdout(), errorOutput, verdict, flags.json)
+}
+
+// interrupts turns the first signal into a closed channel and the second into the end of the
+// context. stop must be called: it waits for the goroutine.
+func interrupts(parent context.Context, out io.Writer) (ctx context.Context, interrupt <-chan struct{}, stop func()) {
+	ctx, cancel := context.WithCancel(parent)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	first := make(chan struct{})
+	var waiting sync.WaitGroup
+	waiting.Go(func() {
+		for times := 0; ; times++ {
+			select {
+			case <-ctx.Done():
+				return
+			case <-signals:
+			}
+			if times > 0 {
+				fmt.Fprintln(out, "interrupted again: cleaning up at once")
+				cancel()
+				return
+			}
+			fmt.Fprintln(out, "interrupted: healing, collecting and judging what there is (again to clean up at once)")
+			close(first)
+		}
+	})
+	return ctx, first, func() {
+		signal.Stop(signals)
+		cancel()
+		waiting.Wait()
+	}
+}
+
+// printVerdict prints the verdict document, or its words for people, and returns the exit code as an
+// error.
+func printVerdict(out, errorOutput io.Writer, verdict *results.Verdict, asJSON bool) error {
+	if asJSON {
+		encoder := json.NewEncoder(out)
+		encoder.SetIndent("", "  ")
+		if err := encoder.Encode(verdict); err != nil {
+			return err
+		}
+	} else if err := summary(out, verdict); err != nil {
+		return err
+	}
+	code := verdict.Exit()
+	if code == exitValid {
+		return nil
+	}
+	fmt.Fprintln(errorOutput, "repeat it: "+verdict.Rerun)
+	return exit{code: code}
+}

@@ -1,0 +1,179 @@
+package harness
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"ordeal/checkers"
+	"ordeal/results"
+	"ordeal/results/history"
+)
+
+// none is the nemesis that applies no faults.
+const none = "none"
+
+// CheckOptions are what may be chosen anew when a stored run is judged again. A zero field stands for
+// what the run was made with.
+type CheckOptions struct {
+	Time        time.Duration
+	MemoryBytes int64
+	StrictSync  bool
+}
+
+// Check judges a stored run again, by today's checkers. It reads only: nothing that was recorded is
+// changed, and nothing is written. The history counts; the verdict stored beside it does not.
+func Check(ctx context.Context, dir string, options CheckOptions) (*results.Verdict, error) {
+	folder, err := results.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	run, err := folder.Run()
+	if err != nil {
+		return nil, err
+	}
+	if options.Time > 0 {
+		run.CheckSeconds = options.Time.Seconds()
+	}
+	if options.MemoryBytes > 0 {
+		run.CheckMemoryBytes = options.MemoryBytes
+	}
+	run.StrictSync = run.StrictSync || options.StrictSync
+	verdict, err := judge(ctx, folder, run, "")
+	if err != nil {
+		return nil, err
+	}
+	verdict.Rerun = "ordeal check " + folder.Dir
+	return verdict, nil
+}
+
+// judge reads the history of a run and says what held.
+func judge(ctx context.Context, folder *results.Folder, run results.Run, pictures string) (*results.Verdict, error) {
+	log, err := folder.History()
+	if err != nil {
+		return nil, err
+	}
+	tally, err := count(log)
+	if err != nil {
+		return nil, err
+	}
+	verdict := &results.Verdict{
+		Driver: run.Driver, Implementation: implementationOf(run), Seed: run.Seed,
+		Operations: tally.operations, Faults: tally.faults, LeaderChanges: tally.leaderChanges(),
+		DurationSeconds: tally.end.Seconds(), FaultsSkipped: run.Skipped, Results: folder.Dir, Rerun: run.Command,
+	}
+	if verdict.FaultsSkipped == nil {
+		verdict.FaultsSkipped = []results.Skipped{} // an empty list, not null, for who reads the JSON
+	}
+	verdict.Checkers = checkers.Run(ctx, log, checkers.Options{
+		Time:          time.Duration(run.CheckSeconds * float64(time.Second)),
+		MemoryBytes:   run.CheckMemoryBytes,
+		StrictSync:    run.StrictSync,
+		KnownWeakSync: run.KnownWeakSync,
+		TickTime:      time.Duration(run.TickTimeMillis) * time.Millisecond,
+		// The ensemble may have granted another time-out than was asked for; session events say so.
+		SessionTimeout: time.Duration(run.SessionMillis) * time.Millisecond,
+		ArtifactDir:    pictures,
+		Workloads:      run.Workloads,
+	}, nil)
+	verdict.Conclude(!slices.Equal(run.Nemeses, []string{none}))
+	if len(tally.failures) > 0 && verdict.Verdict != string(checkers.Violation) {
+		verdict.Verdict, verdict.Reason = results.Failed, tally.failures[0]
+	}
+	return verdict, nil
+}
+
+// failurePrefix begins the note by which a run that failed itself says so in its history.
+const failurePrefix = "the run failed: "
+
+// tally is what a history adds up to.
+type tally struct {
+	operations results.Operations
+	faults     int
+	leaders    int // times that a member began to lead
+	end        time.Duration
+	failures   []string
+	sessions   map[string]bool // begun, and not known to have ended
+}
+
+func (t tally) leaderChanges() int { return max(0, t.leaders-1) }
+
+func (t *tally) add(event history.Event) {
+	t.end = max(t.end, event.Time)
+	switch event.Kind {
+	case history.Return:
+		if event.Result == nil {
+			return
+		}
+		switch event.Result.Outcome {
+		case history.OK:
+			t.operations.OK++
+		case history.Failed:
+			t.operations.Failed++
+		case history.Unknown:
+			t.operations.Unknown++
+		}
+	case history.Session:
+		t.session(event)
+	case history.FaultOn:
+		t.faults++
+	case history.Member:
+		if event.State == history.Leading {
+			t.leaders++
+		}
+	case history.Note:
+		if len(event.Text) > len(failurePrefix) && event.Text[:len(failurePrefix)] == failurePrefix {
+			t.failures = append(t.failures, event.Text[len(failurePrefix):])
+		}
+	}
+}
+
+func (t *tally) session(event history.Event) {
+	if t.sessions == nil {
+		t.sessions = map[string]bool{}
+	}
+	switch event.State {
+	case history.Connected, history.Resumed:
+		t.sessions[event.SessionID] = true
+	case history.Expired, history.Closed:
+		delete(t.sessions, event.SessionID)
+	}
+}
+
+func count(log history.Log) (tally, error) {
+	var t tally
+	err := log.Each(func(event history.Event) error {
+		t.add(event)
+		return nil
+	})
+	if err != nil {
+		return t, fmt.Errorf("read the history: %w", err)
+	}
+	return t, nil
+}
+
+func implementationOf(run results.Run) string {
+	var plan Plan
+	for _, word := range run.Implementations {
+		plan.Implementations = append(plan.Implementations, implementationWord(word))
+	}
+	return plan.implementation()
+}
+
+// judgeAndStore judges a run that has just ended and writes what follows from its history.
+func judgeAndStore(ctx context.Context, folder *results.Folder, run results.Run) (*results.Verdict, error) {
+	pictures, err := folder.Pictures()
+	if err != nil {
+		return nil, err
+	}
+	verdict, err := judge(ctx, folder, run, pictures)
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(folder.SaveVerdict(*verdict), folder.SaveReports(run, *verdict)); err != nil {
+		return verdict, fmt.Errorf("store the verdict: %w", err)
+	}
+	return verdict, nil
+}

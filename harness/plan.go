@@ -1,0 +1,342 @@
+package harness
+
+import (
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"ordeal/harness/ensemble"
+	"ordeal/nemesis"
+	"ordeal/node/defect"
+	"ordeal/results/history"
+	"ordeal/workloads"
+)
+
+// Drivers by name.
+const (
+	DriverAuto      = "auto" // container where an engine answers, else process
+	DriverContainer = "container"
+	DriverProcess   = "process"
+)
+
+// Defaults of a plan.
+const (
+	DefaultMembers     = 3
+	DefaultDuration    = 30 * time.Second
+	DefaultRate        = 400.0 // operations a second, all clients together
+	DefaultTickTime    = 500 * time.Millisecond
+	DefaultInitLimit   = 10 // ticks
+	DefaultSyncLimit   = 4  // ticks
+	DefaultCheckTime   = 30 * time.Second
+	DefaultCheckMemory = 2 << 30 // bytes
+	DefaultOut         = "results/runs"
+)
+
+// MembersMax bounds the size of an ensemble: beyond it nothing is learned and a machine is drowned.
+const MembersMax = 9
+
+// ClientsMax bounds the number of clients, each of which is a connection and a goroutine or two.
+const ClientsMax = 1000
+
+// clientsEach is the default number of clients of one workload, if it does not want more.
+const clientsEach = 3
+
+// sessionTicks is the clients' session time-out, in ticks: long enough for an election, short
+// enough to expire within a run.
+const sessionTicks = 8
+
+// Plan is one run as it is asked for. A zero field stands for its default.
+type Plan struct {
+	Name string // of the folder among the results; default from what is run
+	// Implementations has one entry for all members, or one for each member. Default: node.
+	Implementations []ensemble.Implementation
+	Members         int // voters and observers together; default 3
+	Observers       int
+	Driver          string // DriverAuto, DriverContainer, DriverProcess
+	Workloads       []string
+	Nemeses         []string // they take turns, each for an equal share of the load
+	Duration        time.Duration
+	Clients         int
+	Rate            float64 // operations a second of all clients together
+	Seed            uint64  // 0 draws one
+	Out             string  // folder for stored runs
+	Binary          string  // the program that node members run; default this one
+	Defect          string
+
+	TickTime  time.Duration
+	InitLimit int
+	SyncLimit int
+	// Properties are added to every member's configuration.
+	Properties map[string]string
+
+	CheckTime   time.Duration // budget of the linearizability search
+	CheckMemory int64         // of the same, in bytes
+	StrictSync  bool
+
+	// Interrupt, when closed, ends the load early: faults are healed, and what there is is judged.
+	Interrupt <-chan struct{}
+	// Progress is told now and then how the run goes. It must not block.
+	Progress func(Progress)
+	Log      *slog.Logger
+}
+
+// Progress is how a run goes.
+type Progress struct {
+	Phase            string
+	Elapsed, Planned time.Duration // of the load
+	OK               int64
+	Failed           int64
+	Unknown          int64
+	Leader           int
+	Epoch            int64
+	Serving, Members int
+	Active           []history.Fault
+	LeaderChanges    int
+}
+
+// UsageError says that a plan makes no sense, and what would.
+type UsageError struct{ message string }
+
+func (e UsageError) Error() string { return e.message }
+
+func usage(format string, values ...any) error { return UsageError{fmt.Sprintf(format, values...)} }
+
+// resolve fills in defaults and refuses what makes no sense. Nothing has been started yet.
+func (p Plan) resolve() (Plan, error) {
+	if err := p.resolveDefect(); err != nil {
+		return p, err
+	}
+	if err := p.resolveMembers(); err != nil {
+		return p, err
+	}
+	p.fillDefaults()
+	if err := p.checkNames(); err != nil {
+		return p, err
+	}
+	if err := p.resolveClients(); err != nil {
+		return p, err
+	}
+	if p.Duration < time.Second {
+		return p, usage("--duration %v is too short: a run needs at least 1s", p.Duration)
+	}
+	if p.Rate <= 0 {
+		return p, usage("--rate %v: it must be more than 0 operations a second", p.Rate)
+	}
+	if p.Binary == "" {
+		program, err := os.Executable()
+		if err != nil {
+			return p, fmt.Errorf("find the program that members run: %w", err)
+		}
+		p.Binary = program
+	}
+	return p, nil
+}
+
+// resolveDefect takes workloads and nemeses from a defect's description where none are given.
+func (p *Plan) resolveDefect() error {
+	if p.Defect == "" {
+		return nil
+	}
+	description, known := defect.Find(defect.Name(p.Defect))
+	if !known {
+		_, err := defect.Parse(p.Defect)
+		return usage("%v", err)
+	}
+	for _, implementation := range p.Implementations {
+		if implementation != ensemble.Node {
+			return usage("--defect %s is inside our own node and cannot be switched on in %q", p.Defect, implementation)
+		}
+	}
+	if len(p.Workloads) == 0 {
+		p.Workloads = description.Workloads
+	}
+	if len(p.Nemeses) == 0 {
+		p.Nemeses = description.Nemeses
+	}
+	return nil
+}
+
+func (p *Plan) resolveMembers() error {
+	if len(p.Implementations) == 0 {
+		p.Implementations = []ensemble.Implementation{ensemble.Node}
+	}
+	if p.Members == 0 {
+		p.Members = max(DefaultMembers, len(p.Implementations))
+	}
+	if p.Members < 1 || p.Members > MembersMax {
+		return usage("--members %d: an ensemble has 1 to %d members", p.Members, MembersMax)
+	}
+	if p.Observers < 0 || p.Observers >= p.Members {
+		return usage("--observers %d of --members %d leaves no voter", p.Observers, p.Members)
+	}
+	switch len(p.Implementations) {
+	case 1:
+		p.Implementations = slices.Repeat(p.Implementations, p.Members)
+	case p.Members:
+	default:
+		return usage("--implementation names %d members, --members says %d", len(p.Implementations), p.Members)
+	}
+	for _, implementation := range p.Implementations {
+		if err := knownImplementation(implementation); err != nil {
+			return err
+		}
+		if implementation != p.Implementations[0] {
+			return usage("ensembles of different implementations (%s) are not supported yet", p.implementation())
+		}
+	}
+	return nil
+}
+
+func knownImplementation(implementation ensemble.Implementation) error {
+	reference, image := strings.CutPrefix(string(implementation), "image:")
+	switch {
+	case implementation == ensemble.Node, implementation == ensemble.Apache, image && reference != "":
+		return nil
+	}
+	return usage("unknown implementation %q; known are node, apache and image:REF", implementation)
+}
+
+// fillDefaults sets what has a default that needs no thought.
+func (p *Plan) fillDefaults() {
+	if len(p.Workloads) == 0 {
+		p.Workloads = workloads.Names()
+	}
+	if len(p.Nemeses) == 0 {
+		p.Nemeses = []string{"mixed"}
+	}
+	setDefault(&p.Driver, DriverAuto)
+	setDefault(&p.Duration, DefaultDuration)
+	setDefault(&p.Rate, DefaultRate)
+	setDefault(&p.Out, DefaultOut)
+	setDefault(&p.TickTime, DefaultTickTime)
+	setDefault(&p.InitLimit, DefaultInitLimit)
+	setDefault(&p.SyncLimit, DefaultSyncLimit)
+	setDefault(&p.CheckTime, DefaultCheckTime)
+	setDefault(&p.CheckMemory, DefaultCheckMemory)
+	for p.Seed == 0 {
+		p.Seed = rand.Uint64() >> 1 // the seed names the run: the only choice not taken from it
+	}
+	setDefault(&p.Name, p.defaultName())
+	if p.Progress == nil {
+		p.Progress = func(Progress) {}
+	}
+	if p.Log == nil {
+		p.Log = slog.New(slog.DiscardHandler)
+	}
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+func (p *Plan) checkNames() error {
+	switch p.Driver {
+	case DriverAuto, DriverContainer, DriverProcess:
+	case "sim":
+		return usage("the simulator is not built yet: use --driver container or process")
+	default:
+		return usage("unknown driver %q; known are auto, container and process", p.Driver)
+	}
+	for _, name := range p.Workloads {
+		if !slices.Contains(workloads.Names(), name) {
+			return usage("unknown workload %q; known are: %s", name, strings.Join(workloads.Names(), ", "))
+		}
+	}
+	for _, name := range p.Nemeses {
+		if !slices.Contains(nemesis.Names(), name) {
+			return usage("unknown nemesis %q; known are: %s", name, strings.Join(nemesis.Names(), ", "))
+		}
+	}
+	for _, list := range [][]string{p.Workloads, p.Nemeses} {
+		sorted := slices.Sorted(slices.Values(list))
+		if unique := slices.Compact(slices.Clone(sorted)); len(unique) != len(sorted) {
+			return usage("%s names something twice", strings.Join(list, ","))
+		}
+	}
+	return nil
+}
+
+// resolveClients makes sure that every workload has the clients that it needs.
+func (p *Plan) resolveClients() error {
+	needed, wanted := 0, 0
+	for _, name := range p.Workloads {
+		workload, err := workloads.Get(name)
+		if err != nil {
+			return usage("%v", err)
+		}
+		needed += workload.ClientsMin()
+		wanted += max(clientsEach, workload.ClientsMin())
+	}
+	setDefault(&p.Clients, wanted)
+	if p.Clients < needed || p.Clients > ClientsMax {
+		return usage("--clients %d: the workloads %s need at least %d, and at most %d are allowed",
+			p.Clients, strings.Join(p.Workloads, ","), needed, ClientsMax)
+	}
+	return nil
+}
+
+// implementation is what the members run, in a word or a list.
+func (p Plan) implementation() string {
+	var words []string
+	for _, implementation := range p.Implementations {
+		words = append(words, string(implementation))
+	}
+	if compact := slices.Compact(slices.Clone(words)); len(compact) == 1 {
+		return compact[0]
+	}
+	return strings.Join(words, ",")
+}
+
+// defaultName names the folder of runs of this kind: "node-mixed", "apache-kill-leader".
+func (p Plan) defaultName() string {
+	name := p.implementation() + "-" + strings.Join(p.Nemeses, "+")
+	if p.Defect != "" {
+		name += "-" + p.Defect
+	}
+	return strings.Map(func(r rune) rune {
+		if strings.ContainsRune(`/\:, `, r) {
+			return '_'
+		}
+		return r
+	}, name)
+}
+
+// sessionTimeout is what clients ask for.
+func (p Plan) sessionTimeout() time.Duration { return sessionTicks * p.TickTime }
+
+// holdsUnsynced tells whether members of our node must keep un-synced bytes back, so that a power
+// loss can lose them. Where no nemesis may cut the power they do not: it would turn each kill -9
+// into a power loss.
+func (p Plan) holdsUnsynced() bool {
+	for _, name := range p.Nemeses {
+		if name == "mixed" || name == "power-loss" {
+			return true
+		}
+	}
+	return false
+}
+
+// rerun is a command that repeats the run, as far as real time lets it.
+func (p Plan) rerun() string {
+	words := []string{"ordeal run", "--implementation", p.implementation(), "--members", fmt.Sprint(p.Members)}
+	if p.Observers > 0 {
+		words = append(words, "--observers", fmt.Sprint(p.Observers))
+	}
+	words = append(words, "--driver", p.Driver, "--workload", strings.Join(p.Workloads, ","),
+		"--nemesis", strings.Join(p.Nemeses, ","), "--duration", p.Duration.String(),
+		"--clients", fmt.Sprint(p.Clients), "--rate", fmt.Sprintf("%g/s", p.Rate), "--seed", fmt.Sprint(p.Seed))
+	if p.Defect != "" {
+		words = append(words, "--defect", p.Defect)
+	}
+	if p.StrictSync {
+		words = append(words, "--strict-sync")
+	}
+	return strings.Join(words, " ")
+}

@@ -1,0 +1,213 @@
+package harness
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"ordeal/harness/client"
+	"ordeal/harness/ensemble"
+	"ordeal/results"
+	"ordeal/results/history"
+)
+
+// The phases of a run, as its history and its progress name them.
+const (
+	PhaseStart   = "start"
+	PhaseSetup   = "setup"
+	PhaseLoad    = "load"
+	PhaseHeal    = "heal"
+	PhaseFinal   = "final"
+	PhaseCollect = "collect"
+	PhaseCheck   = "check"
+)
+
+// Bounds on the phases, so that a run ends whatever its members do.
+const (
+	serveTimeout   = 60 * time.Second // from the start until all members serve
+	setupTimeout   = 30 * time.Second
+	finalTimeout   = 60 * time.Second
+	collectTimeout = 60 * time.Second
+)
+
+// errInterrupted ends a run whose plan was interrupted.
+var errInterrupted = errors.New("it was interrupted")
+
+// Run carries out a plan and returns what was found. An error means that the plan makes no sense (a
+// UsageError) or that nothing could be stored; a run that fails later has the verdict "failed", and
+// what it recorded until then is kept and judged.
+func Run(ctx context.Context, plan Plan) (*results.Verdict, error) {
+	plan, err := plan.resolve()
+	if err != nil {
+		return nil, err
+	}
+	choice, err := chooseDriver(ctx, plan)
+	if err != nil {
+		return nil, err
+	}
+	plan.Driver = choice.name
+	started := time.Now()
+	folder, err := results.Create(plan.Out, plan.Name, started)
+	if err != nil {
+		return nil, err
+	}
+	writer, err := history.NewWriter(folder.Path(results.HistoryFile))
+	if err != nil {
+		return nil, err
+	}
+	r := &run{plan: plan, folder: folder, writer: writer, driver: choice, record: plan.record(started, choice)}
+	failure := r.do(ctx)
+	if failure != nil {
+		r.Record(history.Event{Time: writer.Now(), Kind: history.Note, Text: failurePrefix + failure.Error()})
+	}
+	// What was recorded is kept and judged, whatever happened: an ended context must not stop that.
+	ctx = context.WithoutCancel(ctx)
+	if err := errors.Join(writer.Close(), folder.SaveRun(r.record)); err != nil {
+		failure = errors.Join(failure, err)
+	}
+	plan.Progress(Progress{Phase: PhaseCheck})
+	verdict, err := judgeAndStore(ctx, folder, r.record)
+	if verdict == nil {
+		return nil, errors.Join(failure, err)
+	}
+	if failure = errors.Join(failure, err); failure != nil && verdict.Exit() != results.ExitViolation {
+		verdict.Verdict, verdict.Reason = results.Failed, failure.Error()
+	}
+	return verdict, nil
+}
+
+// run is a run under way.
+type run struct {
+	plan     Plan
+	folder   *results.Folder
+	writer   *history.Writer
+	driver   driver
+	record   results.Run
+	ensemble ensemble.Ensemble
+	observer *observer
+	faults   *faults
+
+	numbers client.Numbers // of operations
+	clients int            // numbers given to clients so far
+	trees   map[int]client.Tree
+
+	mu    sync.Mutex
+	tally tally
+}
+
+// Record writes an event and counts it. It implements history.Recorder.
+func (r *run) Record(event history.Event) {
+	r.mu.Lock()
+	r.tally.add(event)
+	r.mu.Unlock()
+	r.writer.Record(event)
+}
+
+// phase says where the run is.
+func (r *run) phase(name string) {
+	r.plan.Log.Info("phase", "name", name)
+	r.Record(history.Event{Time: r.writer.Now(), Kind: history.Phase, Text: name})
+	r.plan.Progress(r.progress(name, 0))
+}
+
+// progress is how the run goes now.
+func (r *run) progress(phase string, elapsed time.Duration) Progress {
+	p := Progress{Phase: phase, Elapsed: elapsed, Planned: r.plan.Duration, Members: r.plan.Members}
+	r.mu.Lock()
+	p.OK, p.Failed, p.Unknown = r.tally.operations.OK, r.tally.operations.Failed, r.tally.operations.Unknown
+	r.mu.Unlock()
+	if r.observer != nil {
+		var serving []int
+		p.Leader, p.Epoch, serving, p.LeaderChanges = r.observer.snapshot()
+		p.Serving = len(serving)
+	}
+	if r.faults != nil {
+		p.Active = r.faults.activeNow()
+	}
+	return p
+}
+
+// notify takes what a driver tells of its members.
+func (r *run) notify(event history.Event) {
+	event.Time = r.writer.Now()
+	r.Record(event)
+}
+
+// do goes through the phases. The ensemble is removed at the end whatever happens.
+func (r *run) do(ctx context.Context) (failure error) {
+	if err := r.folder.SaveRun(r.record); err != nil {
+		return err
+	}
+	r.phase(PhaseStart)
+	members := filepath.Join(r.folder.Dir, results.MembersDir)
+	var err error
+	r.ensemble, err = r.driver.start(ctx, r.plan.spec(members, r.folder, r.notify))
+	if err != nil {
+		return fmt.Errorf("start the ensemble: %w", err)
+	}
+	defer func() {
+		failure = errors.Join(failure, r.ensemble.Close(context.WithoutCancel(ctx)))
+	}()
+	r.skipFaults()
+	r.observer = newObserver(r.ensemble, r, r.writer.Now)
+	r.faults = r.newFaults()
+
+	// The observer ends when the phases have, and is waited for.
+	watching, stop := context.WithCancel(ctx)
+	var group errgroup.Group
+	group.Go(func() error {
+		r.observer.run(watching)
+		return nil
+	})
+	defer func() {
+		stop()
+		_ = group.Wait()
+	}()
+	return errors.Join(r.phases(ctx), r.collect(ctx, members, stop))
+}
+
+// phases are those that need the ensemble up: from the first member that serves to the last read.
+func (r *run) phases(ctx context.Context) error {
+	if err := r.awaitServing(ctx); err != nil {
+		return err
+	}
+	r.phase(PhaseSetup)
+	if err := r.setup(ctx); err != nil {
+		return fmt.Errorf("set up the workloads: %w", err)
+	}
+	r.phase(PhaseLoad)
+	crowd, err := r.startClients(ctx)
+	if err != nil {
+		return err
+	}
+	failure := r.load(ctx, crowd)
+	r.phase(PhaseHeal)
+	// Even after a failure: what was recorded is worth more if the rest of the run is sound.
+	healing := r.faults.healAll(ctx)
+	closing := r.endClients(ctx, crowd)
+	if failure != nil && !errors.Is(failure, errInterrupted) || healing != nil || ctx.Err() != nil {
+		return errors.Join(failure, healing, closing, context.Cause(ctx))
+	}
+	r.phase(PhaseFinal)
+	return errors.Join(failure, closing, r.final(ctx))
+}
+
+// awaitServing returns when all members serve.
+func (r *run) awaitServing(ctx context.Context) error {
+	waiting, cancel := context.WithTimeout(ctx, serveTimeout)
+	defer cancel()
+	if err := r.observer.await(waiting, allServe); err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		_, _, serving, _ := r.observer.snapshot()
+		return fmt.Errorf("the ensemble does not serve %v after its start: members %v answer, of %d; their logs are in %s",
+			serveTimeout, serving, r.ensemble.Size(), r.folder.Path(results.MembersDir))
+	}
+	return nil
+}
