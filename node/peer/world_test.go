@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"ordeal/node/defect"
 	"ordeal/node/peer/internal/world"
 )
 
@@ -21,8 +22,14 @@ func TestThreePeersElectAndCommit(t *testing.T) {
 	}
 }
 
-func torment(seed uint64, logTo func(string)) *world.World {
-	w := world.New(world.Options{Seed: seed, Voters: 3, Clients: 3, LogTo: logTo})
+// shapes are the ensembles of successive seeds.
+var shapes = []struct{ voters, observers int }{{3, 0}, {3, 1}, {5, 0}, {3, 0}}
+
+func torment(seed uint64, defects defect.Set, logTo func(string)) *world.World {
+	shape := shapes[seed%uint64(len(shapes))]
+	w := world.New(world.Options{
+		Seed: seed, Voters: shape.voters, Observers: shape.observers, Clients: 3, Defects: defects, LogTo: logTo,
+	})
 	w.Start()
 	w.Torment(15 * time.Second)
 	w.Settle()
@@ -31,13 +38,27 @@ func torment(seed uint64, logTo func(string)) *world.World {
 
 func TestSeeds(t *testing.T) {
 	bad := 0
-	for seed := uint64(1); seed <= 200; seed++ {
-		w := torment(seed, nil)
+	for seed := uint64(1); seed <= 1000; seed++ {
+		w := torment(seed, nil, nil)
 		if err := w.Violation(); err != nil {
 			t.Errorf("%.1500v", err)
 			if bad++; bad > 6 {
 				return
 			}
 		}
+	}
+}
+
+func TestTheWorldFindsDefects(t *testing.T) {
+	for _, name := range []defect.Name{defect.CommitBeforeQuorum, defect.AckBeforeFsync, defect.SkipTrunc, defect.ForgetEpochs, defect.ServeUnsynchronised} {
+		t.Run(string(name), func(t *testing.T) {
+			for seed := uint64(1); seed <= 50; seed++ {
+				if err := torment(seed, defect.Set{name: true}, nil).Violation(); err != nil {
+					t.Logf("%.700v", err)
+					return
+				}
+			}
+			t.Errorf("not found")
+		})
 	}
 }

@@ -78,7 +78,7 @@ func NewLeader(config LeaderConfig, now time.Duration, host LeaderHost) *Leader 
 	return &Leader{
 		config: config, verifier: config.Membership.Verifier(), host: host, now: now,
 		infos: map[int64]bool{}, epochAcks: map[int64]bool{}, newLeaderAcks: map[int64]bool{},
-		byLink: map[int64]*learnerHandler{},
+		byLink: map[int64]*learnerHandler{}, syncs: syncState{wanted: map[int64]uint64{}},
 	}
 }
 

@@ -287,7 +287,7 @@ func (l *Learner) receive(packet *jute.QuorumPacket) error {
 		l.persist()
 		return nil
 	case jute.PacketPing:
-		return nil // the first packet that the leader may see is the ACK of NEWLEADER
+		return nil // the first packet that the leader may see now is the ACK of NEWLEADER
 	default:
 		return fmt.Errorf("%v during synchronisation", packet)
 	}
@@ -378,10 +378,7 @@ func (l *Learner) acknowledgeNewLeader() {
 func (l *Learner) beforeUpToDate(packet *jute.QuorumPacket) error {
 	switch {
 	case packet.Type == jute.PacketPing:
-		if l.phase == awaitingUpToDate {
-			l.answerPing(packet)
-		}
-		return nil
+		return nil // Apache's leader pings early; it wants an answer only after UPTODATE
 	case packet.Type != jute.PacketUpToDate && len(l.early) == earlyMax:
 		return fmt.Errorf("more than %d packets between NEWLEADER and UPTODATE", earlyMax)
 	case packet.Type != jute.PacketUpToDate:

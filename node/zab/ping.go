@@ -7,14 +7,14 @@ import (
 	"ordeal/node/jute"
 )
 
-// pingAll sends PING to every learner that was sent NEWLEADER, and drops those that have left a
-// proposal unacknowledged for longer than syncLimit.
+// pingAll sends PING to every learner that was sent UPTODATE, and drops those that have left a
+// proposal unacknowledged for longer than syncLimit. Earlier a learner does not answer.
 func (l *Leader) pingAll() {
 	for _, h := range l.snapshotOfHandlers() {
-		if h.state < awaitingAck {
+		if h.state != following {
 			continue
 		}
-		if h.state == following && h.unacked != 0 && l.now-h.unackedAt >= l.syncTime() {
+		if h.unacked != 0 && l.now-h.unackedAt >= l.syncTime() {
 			l.drop(h, "proposal %#x is not acknowledged", h.unacked)
 			continue
 		}
@@ -25,6 +25,10 @@ func (l *Leader) pingAll() {
 func (l *Leader) ping(h *learnerHandler) {
 	h.pingsSent++
 	l.send(h, l.packet(jute.PacketPing, l.broadcast.lastProposed, nil))
+	if _, asked := l.syncs.wanted[h.link]; !asked && !h.observer {
+		// The first ping since the round of syncs began, if one is under way: the answer counts.
+		l.syncs.wanted[h.link] = h.pingsSent
+	}
 }
 
 // pingAnswer takes a learner's PING with the sessions that it heard of.

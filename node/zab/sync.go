@@ -17,7 +17,8 @@ type pendingSync struct {
 type syncState struct {
 	waiting            []pendingSync // oldest first
 	started, confirmed uint64        // rounds
-	// wanted is the number of answered pings that confirms the round under way, by link.
+	// wanted is the number of answered pings that confirms the round under way, by link. A follower
+	// that joins later is asked with its next ping.
 	wanted map[int64]uint64
 }
 
@@ -56,7 +57,6 @@ func (l *Leader) confirmSyncs() {
 		for _, h := range l.handlers {
 			if h.state == following && !h.observer {
 				l.ping(h)
-				s.wanted[h.link] = h.pingsSent
 			}
 		}
 	}
