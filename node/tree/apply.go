@@ -133,6 +133,7 @@ func (t *Tree) create(result *Result, header jute.TxnHeader, c creation) {
 		if existing := t.nodes[c.path]; existing.acl == missingACLID {
 			existing.acl = t.acls.use(c.acl)
 		}
+		t.registerQuota(parentPath, name)
 		result.Err = jute.NodeExists
 		return
 	}
@@ -140,6 +141,7 @@ func (t *Tree) create(result *Result, header jute.TxnHeader, c creation) {
 		// A fuzzy snapshot had this znode and an earlier life of its parent, whose end has been
 		// replayed meanwhile.
 		t.forget(c.path, orphan)
+		t.countQuota(c.path, -int64(len(orphan.data)), -1)
 	}
 	n := &node{
 		data: bytes.Clone(c.data),
@@ -151,7 +153,8 @@ func (t *Tree) create(result *Result, header jute.TxnHeader, c creation) {
 	}
 	t.insert(c.path, n)
 	result.Stat = t.clientStat(n)
-	t.quotaAfterCreate(parentPath, name, n)
+	t.registerQuota(parentPath, name)
+	t.countQuota(c.path, int64(len(n.data)), 1)
 	t.fireCreated(c.path, parentPath, n, parent)
 }
 

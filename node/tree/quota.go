@@ -2,7 +2,6 @@ package tree
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -83,17 +82,17 @@ func (t *Tree) countQuota(path string, bytes, count int64) {
 	t.replaceData(statsPath, n, stats.text())
 }
 
-func (t *Tree) quotaAfterCreate(parentPath, name string, n *node) {
-	if strings.HasPrefix(parentPath, quotaPath+"/") {
-		limited := strings.TrimPrefix(parentPath, quotaPath)
-		switch name {
-		case quotaLimits:
-			t.quotas[limited] = true
-		case quotaStats:
-			t.recountQuota(limited)
-		}
+// registerQuota takes note of a quota whose limits or stats were created, if this is one. It counts
+// anew in both cases, so that the stats of a quota with limits are always exact.
+func (t *Tree) registerQuota(parentPath, name string) {
+	if !strings.HasPrefix(parentPath, quotaPath+"/") || name != quotaLimits && name != quotaStats {
+		return
 	}
-	t.countQuota(parentPath+"/"+name, int64(len(n.data)), 1)
+	limited := strings.TrimPrefix(parentPath, quotaPath)
+	if name == quotaLimits {
+		t.quotas[limited] = true
+	}
+	t.recountQuota(limited)
 }
 
 func (t *Tree) quotaAfterDelete(path string, n *node) {
@@ -135,7 +134,7 @@ func (t *Tree) restoreQuotas() {
 		}
 		return true
 	})
-	for _, path := range slices.Compact(limited) {
+	for _, path := range limited {
 		t.quotas[path] = true
 		t.recountQuota(path)
 	}
