@@ -60,9 +60,7 @@ func TestDoorTreatsCallersAsANetworkWould(t *testing.T) {
 		case doorOpen:
 			require.NoError(t, err)
 		case doorHanging:
-			var timeout net.Error
-			require.ErrorAs(t, err, &timeout)
-			require.True(t, timeout.Timeout(), "expected no answer, found %v", err)
+			requireTimeout(t, err)
 		case doorRefusing:
 			require.ErrorIs(t, err, syscall.ECONNREFUSED)
 		}
