@@ -68,18 +68,28 @@ type generation struct {
 	operations int // done in this part
 }
 
+// slotOver says whether time alone asks for fresh znodes.
+func (g *generation) slotOver(now time.Duration) bool { return int(now/generationTime) != g.slot }
+
 // due says whether it is time for fresh znodes.
 func (g *generation) due(now time.Duration) bool {
-	return int(now/generationTime) != g.slot || g.operations >= generationOperations
+	return g.slotOver(now) || g.operations >= generationOperations
 }
 
-// advance counts an operation, and goes on to fresh znodes if it is time.
+// next goes on to fresh znodes.
+func (g *generation) next(now time.Duration) {
+	if g.slotOver(now) {
+		*g = generation{slot: int(now / generationTime)}
+	} else {
+		*g = generation{slot: g.slot, part: g.part + 1}
+	}
+}
+
+// advance goes on to fresh znodes if it is time, counts an operation, and says whether it went on.
 func (g *generation) advance(now time.Duration) bool {
 	due := g.due(now)
-	if slot := int(now / generationTime); slot != g.slot {
-		*g = generation{slot: slot}
-	} else if due {
-		*g = generation{slot: slot, part: g.part + 1}
+	if due {
+		g.next(now)
 	}
 	g.operations++
 	return due

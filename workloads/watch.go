@@ -11,6 +11,13 @@ const (
 	watchKeys = 3 // of a group at a time
 	// watchPause is how long a watcher whose watches are all left lets events come.
 	watchPause = 5 * time.Millisecond
+	// watchPatience is how long a watcher waits for writers to open a generation before it looks again.
+	watchPatience = 200 * time.Millisecond
+	// watchPeek is how often, in operations, a watcher that has done its share looks whether the writers
+	// have gone on: reads are faster than writes.
+	watchPeek = 20
+	// watcherOperations is after how many operations a watcher goes on in any case.
+	watcherOperations = 3 * generationOperations
 )
 
 // watch lets watchers leave one-shot watches and read on, while writers set, create and delete. The
@@ -35,7 +42,7 @@ func (w watch) Clients(n int, seed uint64) []Client {
 		if a.place%2 == 0 {
 			return &watchWriter{keys: k}
 		}
-		return &watchWatcher{keys: k}
+		return &watchWatcher{keys: k, armed: map[string]bool{}}
 	})
 }
 
@@ -108,12 +115,25 @@ func (c *watchWriter) Notify(history.Event) {}
 
 type watchWatcher struct {
 	keys
+	open  bool            // writers have opened this generation
+	idle  bool            // nothing to do before they have
 	armed map[string]bool // paths with a watch; the parent's is a child watch
 }
 
 func (c *watchWatcher) Next(now time.Duration) Step {
-	if c.generation.advance(now) || c.armed == nil {
-		c.armed = map[string]bool{}
+	if c.generation.slotOver(now) || c.generation.operations >= watcherOperations {
+		c.goOn(now)
+	}
+	if c.idle {
+		c.idle = false
+		return wait(watchPatience)
+	}
+	c.generation.operations++
+	if !c.open {
+		return do(history.Request{Kind: history.Exists, Path: c.parent(), Watch: true})
+	}
+	if n := c.generation.operations; n > generationOperations && n%watchPeek == 0 {
+		return do(history.Request{Kind: history.Exists, Path: c.nextParent()})
 	}
 	path := c.anyKey()
 	kind := history.Get
@@ -133,11 +153,29 @@ func (c *watchWatcher) Next(now time.Duration) Step {
 	}
 }
 
-// Return notes the watch that a read has left: an exists that finds nothing leaves one too.
+// goOn turns to the next generation.
+func (c *watchWatcher) goOn(now time.Duration) {
+	c.generation.next(now)
+	c.open, c.idle, c.armed = false, false, map[string]bool{}
+}
+
+// nextParent is the parent of the generation to which writers go on in this slot.
+func (c *watchWatcher) nextParent() string {
+	next := c.generation
+	next.part++
+	return c.root + "/w" + next.name(c.group)
+}
+
 func (c *watchWatcher) Return(request history.Request, result history.Result) {
-	missing := request.Kind == history.Exists && result.Error == "NoNode"
-	if request.Watch && (ok(result) || missing) {
-		c.armed[request.Path] = true
+	switch {
+	case request.Path == c.parent() && request.Kind == history.Exists:
+		c.open, c.idle = ok(result), !ok(result)
+	case request.Path == c.nextParent():
+		if ok(result) {
+			c.generation.operations = watcherOperations
+		}
+	case request.Watch && (ok(result) || request.Kind == history.Exists && result.Error == "NoNode"):
+		c.armed[request.Path] = true // an exists that finds nothing leaves a watch too
 	}
 }
 
@@ -146,6 +184,7 @@ func (c *watchWatcher) Notify(event history.Event) {
 	switch {
 	case event.Kind == history.WatchFired:
 		delete(c.armed, event.Watch.Path)
+		c.idle = false
 	case event.State == history.Expired || event.State == history.Closed:
 		clear(c.armed)
 	}

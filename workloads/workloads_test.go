@@ -84,7 +84,7 @@ func TestAValueNamesItsWrite(t *testing.T) {
 // The search for a linear order needs short histories of each znode, or of the znodes below one
 // parent.
 func TestZnodesRotate(t *testing.T) {
-	const most = 700
+	const most = 900
 	each(t, func(t *testing.T, w workloads.Workload, steps []step) {
 		perZnode := map[string]int{}
 		for _, s := range steps {

@@ -81,6 +81,13 @@ func TestWorkloadsOnApache(t *testing.T) {
 			group.Go(func() error { return load.Run(groupContext, o, steps) })
 		}
 	}
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for _, c := range counts {
+		for ok := int64(0); ok < 200; ok, _, _ = c.Totals() {
+			<-tick.C
+		}
+	}
 	kill := history.Fault{ID: 1, Kind: history.Kill, Members: []int{leader}}
 	require.NoError(t, servers.Inject(ctx, kill))
 	require.NoError(t, servers.Heal(ctx, kill))
