@@ -87,12 +87,13 @@ func (e *Ensemble) apply(ctx context.Context, fault history.Fault, members []*me
 // Heal takes a fault back.
 func (e *Ensemble) Heal(ctx context.Context, fault history.Fault) error {
 	e.mutex.Lock()
-	fault, known := e.faults[fault.ID]
+	applied, known := e.faults[fault.ID]
 	delete(e.faults, fault.ID)
 	e.mutex.Unlock()
 	if !known {
 		return fmt.Errorf("heal %s: no fault numbered %d is on", fault, fault.ID)
 	}
+	fault = applied // by number: a caller may have added words since
 	members, err := e.find(fault)
 	if err != nil {
 		return fmt.Errorf("heal %s: %w", fault, err)

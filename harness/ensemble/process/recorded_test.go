@@ -9,13 +9,10 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"ordeal/harness/ensemble"
 	"ordeal/results/history"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // recorded is an ensemble under test, with what it told about its members.
 type recorded struct {
