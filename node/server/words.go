@@ -54,7 +54,7 @@ func allowedWords(t tuning) map[string]bool {
 			for known := range answers {
 				allowed[known] = true
 			}
-		} else {
+		} else if word != "" {
 			allowed[word] = true
 		}
 	}

@@ -1,0 +1,225 @@
+package server
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"ordeal/node/jute"
+)
+
+// frame puts the length in front.
+func frame(parts ...[]byte) []byte {
+	body := concat(parts...)
+	return concat(integer(int32(len(body))), body)
+}
+
+func connectRequest(timeout int32) []byte {
+	return frame(jute.Marshal(&jute.ConnectRequest{TimeOut: timeout, Passwd: make([]byte, 16)}))
+}
+
+func readFrame(t *testing.T, tcp net.Conn) []byte {
+	t.Helper()
+	var length [4]byte
+	_, err := io.ReadFull(tcp, length[:])
+	require.NoError(t, err)
+	body := make([]byte, binary.BigEndian.Uint32(length[:]))
+	_, err = io.ReadFull(tcp, body)
+	require.NoError(t, err)
+	return body
+}
+
+// connect opens a session over a raw socket.
+func connect(t *testing.T, r *running) net.Conn {
+	t.Helper()
+	tcp := r.dial(r.clientAddress())
+	write(t, tcp, connectRequest(30_000))
+	response := readFrame(t, tcp)
+	require.Positive(t, int32(binary.BigEndian.Uint32(response[4:])), "the session's timeout")
+	return tcp
+}
+
+func ask(xid int32, op jute.OpCode, body []byte) []byte {
+	return frame(integer(xid), integer(int32(op)), body)
+}
+
+// pathAndWatch is the body of exists, getData and getChildren.
+func pathAndWatch(path string, watch byte) []byte {
+	return concat(integer(int32(len(path))), []byte(path), []byte{watch})
+}
+
+func TestWords(t *testing.T) {
+	r := start(t, standaloneConfig(t, "", nil))
+	tcp := connect(t, r)
+	write(t, tcp, ask(1, jute.OpGetData, pathAndWatch("/zookeeper", 0)))
+	readFrame(t, tcp)
+
+	const versionLine = `Zookeeper version: 3\.8\.0-[0-9a-f]{40}, built on \d\d/\d\d/\d{4} \d\d:\d\d UTC\n`
+	const serverLines = `Latency min/avg/max: \d+/\d+\.\d+/\d+\nReceived: \d+\nSent: \d+\nConnections: \d+\nOutstanding: \d+\nZxid: 0x1\nMode: standalone\nNode count: 5\n`
+	brief := regexp.QuoteMeta(" /"+tcp.LocalAddr().String()) + `\[1\]\(queued=0,recved=2,sent=2`
+	dir := regexp.QuoteMeta(r.config.DataDir)
+	for word, want := range map[string]string{
+		"ruok": `imok`,
+		"isro": `rw`,
+		"srvr": versionLine + serverLines,
+		"stat": versionLine + `Clients:\n` + brief + `\)\n( /127.0.0.1:\d+\[1\]\(queued=0,recved=1,sent=0\)\n)+\n` + serverLines,
+		"cons": brief + `,sid=0x[0-9a-f]+,lop=GETD,est=\d+,to=4000,lcxid=0x1,lzxid=0x1,lresp=\d+,llat=\d+,minlat=\d+,avglat=\d+,maxlat=\d+\)\n( /127.0.0.1:\d+\[1\]\(queued=0,recved=1,sent=0\)\n)+\n`,
+		"conf": fmt.Sprintf(`clientPort=%d\nsecureClientPort=-1\ndataDir=%s/version-2\ndataDirSize=\d+\ndataLogDir=%s/version-2\ndataLogSize=\d+\ntickTime=200\nmaxClientCnxns=60\nminSessionTimeout=400\nmaxSessionTimeout=4000\nclientPortListenBacklog=-1\nserverId=0\n`, r.config.ClientPort, dir, dir),
+		"dirs": `datadir_size: \d+\nlogdir_size: \d+\n`,
+		"envi": `Environment:\nzookeeper.version=3\.8\.0-.*\nhost.name=.*\n(?s:.*)`,
+		"mntr": `(zk_[a-z_]+\t.*\n)+`,
+	} {
+		t.Run(word, func(t *testing.T) {
+			require.Regexp(t, "^"+want+"$", r.word(word))
+		})
+	}
+	require.Contains(t, r.word("mntr"), "zk_server_state\tstandalone\n")
+	require.Equal(t, "Server stats reset.\n", r.word("srst"))
+	require.Contains(t, r.word("srvr"), "Received: 1\n", "the word itself")
+	require.Equal(t, "Connection stats reset.\n", r.word("crst"))
+	require.Contains(t, r.word("stat"), tcp.LocalAddr().String()+"[1](queued=0,recved=0,sent=0)")
+	require.Equal(t, "imok", r.word("ruok\n"), "a newline may follow")
+}
+
+func TestWhitelist(t *testing.T) {
+	config := standaloneConfig(t, "", nil)
+	config.tuning.words = " ruok , conf"
+	r := start(t, config)
+	require.Equal(t, "imok", r.word("ruok"))
+	require.Contains(t, r.word("srvr"), "Mode: standalone", "srvr is always allowed")
+	require.Equal(t, "stat is not executed because it is not in the whitelist.\n", r.word("stat"))
+	require.Equal(t, "isro is not executed because it is not in the whitelist.\n", r.word("isro"))
+}
+
+func TestWordsWhileNotServing(t *testing.T) {
+	r := start(t, ensembleConfigs(t, 3)[1])
+	for word, want := range map[string]string{
+		"ruok": "imok", "isro": "null", "srvr": notServing, "stat": notServing, "mntr": notServing, "conf": notServing,
+		"cons": notServing, "crst": notServing, "srst": notServing,
+	} {
+		require.Equal(t, want, r.word(word), word)
+	}
+}
+
+// Bad bytes end the connection that they came by, and hurt nothing else.
+func TestHostileClients(t *testing.T) {
+	r := start(t, standaloneConfig(t, "", map[string]string{"jute.maxbuffer": "4096"}))
+	good := connect(t, r)
+	session := connectRequest(1000)
+	for _, test := range []struct {
+		name  string
+		bytes []byte
+	}{
+		{"a negative length", integer(-1)},
+		{"a length over jute.maxbuffer", integer(4097)},
+		{"an unknown word", []byte("quit")},
+		{"HTTP", []byte("GET / HTTP/1.1\r\n\r\n")},
+		{"TLS", []byte("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")},
+		{"an empty frame for a session", frame()},
+		{"a ConnectRequest that ends early", frame(make([]byte, 20))},
+		{"a password of absurd length", frame(make([]byte, 24), integer(1<<30))},
+		{"a request before the session", ask(1, jute.OpGetData, pathAndWatch("/", 0))},
+		{"a request without a header", concat(session, frame([]byte{1}))},
+		{"a length over the bound later", concat(session, integer(1<<30))},
+		{"an unknown operation", concat(session, ask(1, 4711, nil))},
+		{"a notification from a client", concat(session, ask(1, 0, nil))},
+		{"an internal operation", concat(session, ask(1, jute.OpCreateSession, integer(5)))},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			tcp := r.dial(r.clientAddress())
+			write(t, tcp, test.bytes)
+			_, err := io.Copy(io.Discard, tcp)
+			if err != nil {
+				require.ErrorContains(t, err, "reset")
+			}
+			write(t, good, ask(7, jute.OpExists, pathAndWatch("/", 0)))
+			require.EqualValues(t, 7, binary.BigEndian.Uint32(readFrame(t, good)))
+		})
+	}
+	require.Contains(t, r.log.String(), "at most 4096 (jute.maxbuffer) are allowed")
+}
+
+// Garbage of every kind on an open session: whatever happens to it, others go on.
+func TestGarbageBodies(t *testing.T) {
+	r := start(t, standaloneConfig(t, "maxClientCnxns=0\n", nil))
+	good := connect(t, r)
+	for op := jute.OpCode(-12); op < 110; op++ {
+		tcp := connect(t, r)
+		write(t, tcp, ask(1, op, nil), ask(2, op, []byte{0xff, 0xff, 0xff}), ask(3, op, make([]byte, 40)),
+			ask(4, op, []byte("\x7f\xff\xff\xff\x00\x00\x00\x01/")))
+		require.NoError(t, tcp.(*net.TCPConn).CloseWrite())
+		io.Copy(io.Discard, tcp)
+		tcp.Close()
+	}
+	write(t, good, ask(7, jute.OpExists, pathAndWatch("/", 0)))
+	require.EqualValues(t, 7, binary.BigEndian.Uint32(readFrame(t, good)))
+}
+
+func TestConnectionsPerAddress(t *testing.T) {
+	r := start(t, standaloneConfig(t, "maxClientCnxns=2\n", nil))
+	first, second := connect(t, r), connect(t, r)
+	requireClosed(t, r.dial(r.clientAddress()))
+	r.logs("too many connections from one address")
+	first.Close()
+	r.eventually(func() bool { return strings.Contains(r.word("srvr"), "Connections: 2\n") }, "room for another")
+	second.Close()
+}
+
+func TestConnectionWithoutSession(t *testing.T) {
+	r := start(t, standaloneConfig(t, "", map[string]string{"zookeeper.nio.sessionlessCnxnTimeout": "50"}))
+	with := connect(t, r)
+	requireClosed(t, r.dial(r.clientAddress()))
+	r.logs("no session was asked for in time")
+	write(t, with, ask(1, jute.OpExists, pathAndWatch("/", 0)))
+	readFrame(t, with)
+}
+
+// A client that asks and does not read is not read from any more, and a session that only reads
+// stays alive.
+func TestPipelinedReads(t *testing.T) {
+	r := start(t, standaloneConfig(t, "", nil))
+	tcp := connect(t, r)
+	const count = 20_000
+	go func() {
+		for xid := range int32(count) {
+			if _, err := tcp.Write(ask(xid+1, jute.OpGetData, pathAndWatch("/zookeeper/config", byte(xid%97/96)))); err != nil {
+				return
+			}
+		}
+	}()
+	last := int32(0)
+	for last < count {
+		reply := readFrame(t, tcp)
+		xid := int32(binary.BigEndian.Uint32(reply))
+		require.Equal(t, last+1, xid, "replies come in the order of the requests")
+		last = xid
+	}
+}
+
+func TestSessionThatOnlyReadsStaysAlive(t *testing.T) {
+	r := start(t, standaloneConfig(t, "minSessionTimeout=100\n", nil))
+	tcp := r.dial(r.clientAddress())
+	write(t, tcp, connectRequest(100))
+	readFrame(t, tcp)
+	for xid, began := int32(1), time.Now(); time.Since(began) < time.Second; xid++ {
+		write(t, tcp, ask(xid, jute.OpExists, pathAndWatch("/", 0)))
+		require.EqualValues(t, xid, binary.BigEndian.Uint32(readFrame(t, tcp)))
+	}
+}
+
+func TestFlowThatIsNotDrainedBreaks(t *testing.T) {
+	f := newFlow(10)
+	require.True(t, f.put(flowItem{data: make([]byte, 10)}))
+	require.False(t, f.put(flowItem{data: make([]byte, 1)}))
+	require.False(t, f.put(flowItem{}), "broken for good")
+	items, ended := f.take(nil)
+	require.Empty(t, items)
+	require.True(t, ended)
+}
