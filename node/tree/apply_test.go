@@ -128,12 +128,14 @@ func TestWhatReplayMayMeet(t *testing.T) {
 // life leaves it without a parent until it is created.
 func TestReplayMeetsAnOrphan(t *testing.T) {
 	l := fixture()
+	quotaOn(l, "count=9,bytes=-1")
 	s := newApacheSnapshotter(l.tree)
 	head, _ := s.Next(1) // the root
 	l.propose(session, &jute.DeleteTxn{Path: "/p/a"})
 	l.propose(session, &jute.DeleteTxn{Path: "/p"})
 	l.propose(session, l.create("/p", "second life"))
 	orphan := l.ephemeral("/p/b")
+	orphan.Data = []byte("xyz")
 	orphan.ACL = testACLs[2]
 	l.propose(session, orphan)
 	rest, done := s.Next(100)

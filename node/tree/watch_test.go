@@ -73,6 +73,7 @@ func TestPersistentWatches(t *testing.T) {
 	l.tree.AddWatch("/", 3, jute.AddWatchPersistentRecursive)
 	require.Equal(t, []string{"2 NodeDeleted /p/a", "3 NodeDeleted /p/a", "1 NodeChildrenChanged /p"},
 		told(l.propose(1, &jute.DeleteTxn{Path: "/p/a"}).Events), "nearer ancestors first")
+	l.tree.AddWatch("/", 2, jute.AddWatchPersistentRecursive)
 	require.Equal(t, []string{"1 NodeDeleted /p", "2 NodeDeleted /p", "3 NodeDeleted /p"},
 		told(l.propose(1, &jute.DeleteTxn{Path: "/p"}).Events), "once each")
 }
