@@ -78,7 +78,7 @@ func New(config Config, t *tree.Tree, now Now, outputs Outputs) *Server {
 // setUpChain links the processors of the role.
 func (s *Server) setUpChain() {
 	final := &finalRequestProcessor{server: s}
-	s.sync = &syncRequestProcessor{log: s.outputs.Log, unapplied: &s.unapplied, defects: s.config.Defects, now: s.now.Elapsed}
+	s.sync = &syncRequestProcessor{log: s.outputs.Log, unapplied: &s.unapplied, defects: s.config.Defects, now: s.now.Elapsed, syncedAt: s.now.Elapsed}
 	switch s.config.Role {
 	case Standalone:
 		s.setUpSessions(jute.UnknownSession)

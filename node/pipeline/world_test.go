@@ -1,6 +1,8 @@
 package pipeline
 
 import (
+	"context"
+	"log/slog"
 	"slices"
 	"testing"
 	"time"
@@ -52,8 +54,22 @@ func testConfig(role Role) Config {
 	}
 }
 
+// strictLog fails a test whose server logs an error: a tree without the expected digest, for instance.
+type strictLog struct {
+	slog.Handler
+	t testing.TB
+}
+
+func (l strictLog) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelError }
+
+func (l strictLog) Handle(_ context.Context, record slog.Record) error {
+	l.t.Errorf("the server logged: %s", record.Message)
+	return nil
+}
+
 func newWorld(t *testing.T, configure ...func(*Config)) *world {
 	config := testConfig(Standalone)
+	config.Log = slog.New(strictLog{slog.DiscardHandler, t})
 	for _, change := range configure {
 		change(&config)
 	}

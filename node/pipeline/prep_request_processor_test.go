@@ -1,0 +1,182 @@
+package pipeline
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"ordeal/node/defect"
+	"ordeal/node/jute"
+)
+
+// TestSequenceCountsCreations: also of children that are gone, and of those still under way.
+func TestSequenceCountsCreations(t *testing.T) {
+	w := newWorld(t)
+	c := w.connect()
+	c.mustCreate("/q", 0)
+	require.Equal(t, "/q/n-0000000000", c.mustCreate("/q/n-", 2))
+	require.Equal(t, "/q/n-0000000001", c.mustCreate("/q/n-", 3))
+	require.Equal(t, jute.Ok, c.ask(jute.OpDelete, jute.DeleteRequest{Path: "/q/n-0000000001", Version: -1}, nil))
+	w.slowDisk = true
+	c.send(jute.OpCreate, createOf("/q/n-", 2))
+	c.send(jute.OpCreate, createOf("/q/", 2))
+	require.Empty(t, c.receive())
+	w.finishSyncs()
+	messages := c.receive()
+	require.Len(t, messages, 2)
+	require.Contains(t, string(messages[0].body), "/q/n-0000000002")
+	require.Contains(t, string(messages[1].body), "/q/0000000003")
+}
+
+func TestDefectDuplicateSequence(t *testing.T) {
+	w := newWorld(t, withDefect(defect.DuplicateSequence))
+	c := w.connect()
+	c.mustCreate("/q", 0)
+	first := c.mustCreate("/q/n-", 2)
+	require.Equal(t, jute.Ok, c.ask(jute.OpDelete, jute.DeleteRequest{Path: first, Version: -1}, nil))
+	require.Equal(t, first, c.mustCreate("/q/n-", 2))
+}
+
+// TestFailedMultiKeepsEarlierPendingChanges: a multi that fails must not disturb what is under way for
+// the same znodes, nor the parent's count of sequential children (ZOOKEEPER-1624).
+func TestFailedMultiKeepsEarlierPendingChanges(t *testing.T) {
+	w := newWorld(t)
+	c := w.connect()
+	c.mustCreate("/q", 0)
+	w.slowDisk = true
+	c.send(jute.OpSetData, jute.SetDataRequest{Path: "/q", Data: []byte("1"), Version: 0})
+	c.send(jute.OpCreate, createOf("/q/n-", 2))
+	c.send(jute.OpMulti, multiOf(
+		jute.OpSetData, &jute.SetDataRequest{Path: "/q", Version: 1},
+		jute.OpCreate, createOf("/q/n-", 2),
+		jute.OpDelete, &jute.DeleteRequest{Path: "/q/n-0000000000", Version: 0},
+		jute.OpCheck, &jute.CheckVersionRequest{Path: "/q", Version: 77},
+	))
+	c.send(jute.OpSetData, jute.SetDataRequest{Path: "/q", Data: []byte("2"), Version: 1})
+	c.send(jute.OpCreate, createOf("/q/n-", 2))
+	c.send(jute.OpDelete, jute.DeleteRequest{Path: "/q/n-0000000000", Version: 0})
+	w.finishSyncs()
+	messages := c.receive()
+	require.Len(t, messages, 6)
+	for _, m := range messages {
+		require.Equal(t, jute.Ok, m.header.Err)
+	}
+	require.Contains(t, string(messages[4].body), "/q/n-0000000001")
+}
+
+// TestCloseSessionTakesPendingEphemerals: the transaction names those that are still on their way, and
+// not those that are being deleted (ZOOKEEPER-1208).
+func TestCloseSessionTakesPendingEphemerals(t *testing.T) {
+	w := newWorld(t)
+	c := w.connect()
+	c.mustCreate("/old", 1)
+	c.mustCreate("/deleted", 1)
+	w.slowDisk = true
+	c.send(jute.OpCreate, createOf("/pending", 1))
+	c.send(jute.OpDelete, jute.DeleteRequest{Path: "/deleted", Version: -1})
+	c.send(jute.OpCloseSession, nil)
+	c.send(jute.OpCreate, createOf("/late", 1))
+	w.finishSyncs()
+
+	_, txn, digest := w.lastTxn()
+	require.Equal(t, &jute.CloseSessionTxn{Paths2Delete: []string{"/old", "/pending"}}, txn)
+	require.Equal(t, w.tree.Digest(), digest.TreeDigest)
+	require.Empty(t, w.tree.Ephemerals(c.session))
+	require.Len(t, c.receive(), 3, "what came behind the end of the session is not answered")
+	require.True(t, c.isClosed())
+}
+
+func TestVersionsSkipMinusOne(t *testing.T) {
+	require.Equal(t, int32(0), nextVersion(-2), "as a condition -1 means any version (ZOOKEEPER-4743)")
+	require.Equal(t, int32(8), nextVersion(7))
+}
+
+// TestRolloverAsksForANewEpoch: an epoch has no zxid 0xffffffff.
+func TestRolloverAsksForANewEpoch(t *testing.T) {
+	w := newWorld(t, withRole(Leader))
+	c := w.connect()
+	w.server.prep.lastZxid = 1<<32 + 0xfffffffd
+	c.mustCreate("/last", 0)
+	require.Empty(t, w.resigned)
+	c.send(jute.OpCreate, createOf("/none", 0))
+	c.send(jute.OpCreate, createOf("/none", 0))
+	require.Contains(t, w.resigned, "no zxid left")
+	require.Empty(t, c.receive())
+	require.Equal(t, int64(1<<32+0xfffffffe), w.log[len(w.log)-1].Zxid)
+	require.Zero(t, w.server.Outstanding())
+}
+
+// TestExpectedDigest: whatever is under way, the digest that a transaction carries is the tree's once
+// the transaction is applied. strictLog fails the test if one is not.
+func TestExpectedDigest(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		w := newWorld(t)
+		clients := []*testClient{w.connect(), w.connect()}
+		w.slowDisk = true
+		for range rapid.IntRange(1, 40).Draw(r, "requests") {
+			i := rapid.IntRange(0, 1).Draw(r, "client")
+			c := clients[i]
+			if c.isClosed() {
+				w.finishSyncs()
+				c = w.reconnect()
+				clients[i] = c
+			}
+			op, body := drawWrite(r)
+			c.send(op, body)
+			if rapid.IntRange(0, 4).Draw(r, "disk") == 0 {
+				w.finishSyncs()
+			}
+		}
+		w.finishSyncs()
+		require.True(r, w.server.prep.changes.changes.empty(), "nothing is under way any more")
+		require.Empty(r, w.server.prep.changes.byPath)
+		require.Equal(r, w.server.prep.changes.digest(), w.tree.Digest())
+		require.False(t, t.Failed(), "a digest was wrong")
+	})
+}
+
+// reconnect opens a new session although the disk is slow.
+func (w *world) reconnect() *testClient {
+	w.slowDisk = false
+	c := w.connect()
+	w.slowDisk = true
+	return c
+}
+
+func drawPath(r *rapid.T) string {
+	path := "/" + rapid.SampledFrom([]string{"a", "b"}).Draw(r, "name")
+	return path + strings.Repeat("/x", rapid.IntRange(0, 2).Draw(r, "depth"))
+}
+
+func drawWrite(r *rapid.T) (jute.OpCode, jute.Record) {
+	path := drawPath(r)
+	version := int32(rapid.IntRange(-1, 1).Draw(r, "version"))
+	switch rapid.IntRange(0, 9).Draw(r, "op") {
+	case 0, 1, 2:
+		return jute.OpCreate, createOf(path, int32(rapid.IntRange(0, 3).Draw(r, "flags")))
+	case 3:
+		return jute.OpDelete, jute.DeleteRequest{Path: path, Version: version}
+	case 4:
+		return jute.OpSetACL, jute.SetACLRequest{Path: path, ACL: jute.OpenACL(), Version: version}
+	case 5:
+		return jute.OpCloseSession, nil
+	case 6, 7:
+		var m jute.MultiRequest
+		for range rapid.IntRange(0, 4).Draw(r, "operations") {
+			part := drawPath(r)
+			switch rapid.IntRange(0, 2).Draw(r, "part") {
+			case 0:
+				m.Ops = append(m.Ops, jute.MultiOp{Type: jute.OpCreate, Request: createOf(part, int32(rapid.IntRange(0, 3).Draw(r, "flags")))})
+			case 1:
+				m.Ops = append(m.Ops, jute.MultiOp{Type: jute.OpDelete, Request: &jute.DeleteRequest{Path: part, Version: -1}})
+			default:
+				m.Ops = append(m.Ops, jute.MultiOp{Type: jute.OpSetData, Request: &jute.SetDataRequest{Path: part, Version: version}})
+			}
+		}
+		return jute.OpMulti, m
+	}
+	return jute.OpSetData, jute.SetDataRequest{Path: path, Data: fmt.Append(nil, version), Version: version}
+}
