@@ -88,9 +88,7 @@ Exit codes: 0 valid · 1 violation · 2 unknown · 3 the run failed or did too l
 	})
 	root.AddCommand(newRun(), newCheck(), newNode(), newDoctor(), newClean(), newImage(), newPower(),
 		newDefects(), newWorkloads(), newNemeses(), newAgent())
-	for _, command := range root.Commands() {
-		asUsage(command)
-	}
+	asUsage(root)
 	return root
 }
 

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// The scripts run this test binary as the program "ordeal".
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"ordeal": main})
+}
+
+// TestScripts runs what needs no members: a line of a script is a line that a user could type.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, parameters("testdata/script"))
+}
+
+func parameters(dir string) testscript.Params {
+	return testscript.Params{
+		Dir: dir,
+		Setup: func(env *testscript.Env) error {
+			// Scripts see the machine as the user does, save for their own folder.
+			for _, name := range []string{"PATH", "HOME", "DOCKER_HOST", "TMPDIR"} {
+				if value, set := os.LookupEnv(name); set && name != "TMPDIR" {
+					env.Setenv(name, value)
+				}
+			}
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+	}
+}
+
+// exits runs a program and wants its exit code: "exits 64 ordeal run --members 0".
+func exits(script *testscript.TestScript, negated bool, arguments []string) {
+	if negated || len(arguments) < 2 {
+		script.Fatalf("usage: exits CODE PROGRAM [ARGUMENT...]")
+	}
+	err := script.Exec(arguments[1], arguments[2:]...)
+	code := 0
+	if err != nil {
+		var exit interface{ ExitCode() int }
+		if !asExit(err, &exit) {
+			script.Fatalf("%s: %v", strings.Join(arguments[1:], " "), err)
+		}
+		code = exit.ExitCode()
+	}
+	if want := arguments[0]; fmt.Sprint(code) != want {
+		script.Fatalf("%s: exit code %d, want %s", strings.Join(arguments[1:], " "), code, want)
+	}
+}
+
+func asExit(err error, exit *interface{ ExitCode() int }) bool {
+	found, ok := err.(interface{ ExitCode() int })
+	if ok {
+		*exit = found
+	}
+	return ok
+}
