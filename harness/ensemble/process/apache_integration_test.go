@@ -20,8 +20,8 @@ import (
 // patience bounds every wait of these tests; none of them expects to come near it.
 const patience = 60 * time.Second
 
-// startApache starts members of Apache, or skips where there is none.
-func startApache(t *testing.T, members, observers int) *recorded {
+// needApache skips a test where there is no Apache.
+func needApache(t *testing.T) {
 	t.Helper()
 	if _, err := ensemble.FindApache(); err != nil {
 		if os.Getenv("CI") == "true" {
@@ -29,12 +29,16 @@ func startApache(t *testing.T, members, observers int) *recorded {
 		}
 		t.Skip(err)
 	}
-	spec := ensemble.Spec{
-		Run: t.Name(), Observers: observers, Dir: t.TempDir(),
-		TickTime: 500 * time.Millisecond, InitLimit: 10, SyncLimit: 5,
-	}
-	for range members {
-		spec.Implementations = append(spec.Implementations, ensemble.Apache)
+}
+
+// startApache starts members of Apache.
+func startApache(t *testing.T, members, observers int) *recorded {
+	t.Helper()
+	needApache(t)
+	spec := fakeSpec(t.TempDir(), members)
+	spec.Run, spec.Observers = t.Name(), observers
+	for i := range spec.Implementations {
+		spec.Implementations[i] = ensemble.Apache
 	}
 	return startRecorded(t, spec)
 }
@@ -190,8 +194,15 @@ func TestApacheServesWithoutComplaints(t *testing.T) {
 }
 
 func TestApacheUnderFaults(t *testing.T) {
-	r := startApache(t, 3, 0)
-	leader := r.leads()
+	underFaults(t, func() (*recorded, int) {
+		r := startApache(t, 3, 0)
+		return r, r.leads()
+	})
+}
+
+// underFaults takes an ensemble of three through every kind of fault that needs no more than a leader.
+func underFaults(t *testing.T, start func() (*recorded, int)) {
+	r, leader := start()
 	conn := r.client(1, 2, 3)
 	defer conn.Close()
 	r.writes(conn)

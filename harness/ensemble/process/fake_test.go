@@ -25,9 +25,17 @@ func TestMain(m *testing.M) {
 	case len(os.Args) > 2 && os.Args[1] == "harness":
 		fakeHarness(os.Args[2])
 	default:
-		goleak.VerifyTestMain(m)
+		goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+			for _, clean := range cleanups {
+				clean()
+			}
+			os.Exit(code)
+		}))
 	}
 }
+
+// cleanups run after the last test.
+var cleanups []func()
 
 // fakeMember runs until it is told to end. A file in its directory says how it misbehaves.
 func fakeMember(properties []string) {
