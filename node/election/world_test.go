@@ -21,6 +21,7 @@ type world struct {
 	servers []*server
 	flying  []flying
 
+	stride   time.Duration
 	loss     float64
 	delayMax time.Duration
 }
@@ -43,16 +44,13 @@ type flying struct {
 	message  Notification
 }
 
-const (
-	step = 5 * time.Millisecond
-	// patience is how long a server waits for its decision to be shared by a quorum.
-	patience = 2 * time.Second
-)
+// patience is how long a server waits for its decision to be shared by a quorum.
+const patience = 2 * time.Second
 
 func (w *world) server(id int64) *server { return w.servers[id-1] }
 
 func (w *world) run(until time.Duration) {
-	for ; w.now < until && !w.agreed(); w.now += step {
+	for ; w.now < until && !w.agreed(); w.now += w.stride {
 		w.deliver()
 		for _, s := range w.servers {
 			w.step(s)
@@ -126,7 +124,7 @@ func (w *world) agreed() bool {
 func newWorld(t *testing.T, seed uint64) *world {
 	random := rand.New(rand.NewPCG(seed, 0))
 	voters := 3 + 2*random.IntN(3)
-	w := &world{random: random, config: membership(t, voters, random.IntN(2))}
+	w := &world{random: random, config: membership(t, voters, random.IntN(2)), stride: 5 * time.Millisecond}
 	for _, line := range w.config.Servers {
 		s := &server{id: line.ID, election: New(Options{MyID: line.ID, Membership: w.config})}
 		s.epoch = random.Int64N(3)
@@ -140,6 +138,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 func TestWorldAgreesOnOneLeader(t *testing.T) {
 	for seed := range uint64(1000) {
 		w := newWorld(t, seed)
+		w.stride = 25 * time.Millisecond
 		w.loss = w.random.Float64() * 0.5
 		w.delayMax = time.Duration(1 + w.random.Int64N(int64(time.Second)))
 		for _, s := range w.servers {
@@ -157,7 +156,7 @@ func TestWorldElectsTheBestAtOnce(t *testing.T) {
 		w := newWorld(t, seed)
 		w.delayMax = FinalizeWait / 3
 		for _, s := range w.servers {
-			s.startAt = time.Duration(w.random.Int64N(int64(step)))
+			s.startAt = time.Duration(w.random.Int64N(int64(w.stride)))
 		}
 		w.run(patience)
 		require.True(t, w.agreed(), "seed %d: %s", seed, w)
@@ -178,7 +177,7 @@ func TestWorldElectsTheBestAtOnce(t *testing.T) {
 func TestFiveServersSettle(t *testing.T) {
 	for seed := range uint64(100) {
 		random := rand.New(rand.NewPCG(seed, 1419))
-		w := &world{random: random, config: membership(t, 5, 0), delayMax: 50 * time.Millisecond}
+		w := &world{random: random, config: membership(t, 5, 0), stride: 5 * time.Millisecond, delayMax: 50 * time.Millisecond}
 		for _, at := range []struct{ epoch, zxid int64 }{{2, 0x100000009}, {3, 0x200000001}, {1, 0x100000fff}, {3, 0x100000001}, {2, 0x200000002}} {
 			id := int64(len(w.servers) + 1)
 			w.servers = append(w.servers, &server{id: id, epoch: at.epoch, zxid: at.zxid, election: New(Options{MyID: id, Membership: w.config})})

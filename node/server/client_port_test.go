@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"regexp"
-	"strings"
 	"testing"
 	"time"
 
@@ -168,7 +167,13 @@ func TestConnectionsPerAddress(t *testing.T) {
 	requireClosed(t, r.dial(r.clientAddress()))
 	r.logs("too many connections from one address")
 	first.Close()
-	r.eventually(func() bool { return strings.Contains(r.word("srvr"), "Connections: 2\n") }, "room for another")
+	r.eventually(func() bool {
+		third := r.dial(r.clientAddress())
+		defer third.Close()
+		third.Write([]byte("ruok"))
+		answer, err := io.ReadAll(third)
+		return err == nil && string(answer) == "imok"
+	}, "room for another")
 	second.Close()
 }
 

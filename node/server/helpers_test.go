@@ -107,7 +107,7 @@ func (r *running) stop() error {
 
 func (r *running) eventually(condition func() bool, message string, args ...any) {
 	r.t.Helper()
-	require.Eventually(r.t, condition, patience, 5*time.Millisecond, message, args)
+	require.Eventually(r.t, condition, patience, 5*time.Millisecond, append([]any{message}, args...)...)
 }
 
 func (r *running) logs(text string) {
