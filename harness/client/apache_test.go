@@ -5,6 +5,7 @@ package client_test
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -22,7 +23,7 @@ const apacheJars = "/usr/share/java/zookeeper.jar:/usr/share/java/slf4j-nop.jar"
 
 // startApache runs a standalone Apache ZooKeeper from the Debian packages and returns its address and
 // process.
-func startApache(t *testing.T, ctx context.Context) (client.Member, *exec.Cmd) {
+func startApache(t testing.TB, ctx context.Context) (client.Member, *exec.Cmd) {
 	t.Helper()
 	java, err := exec.LookPath("java")
 	_, missing := os.Stat("/usr/share/java/zookeeper.jar")
@@ -49,7 +50,7 @@ func startApache(t *testing.T, ctx context.Context) (client.Member, *exec.Cmd) {
 }
 
 // awaitServing asks until the member serves.
-func awaitServing(t *testing.T, ctx context.Context, member client.Member) client.Status {
+func awaitServing(t testing.TB, ctx context.Context, member client.Member) client.Status {
 	t.Helper()
 	retry := time.NewTicker(20 * time.Millisecond)
 	defer retry.Stop()
@@ -66,10 +67,11 @@ func awaitServing(t *testing.T, ctx context.Context, member client.Member) clien
 	}
 }
 
-// freePort finds a port below the ephemeral range.
-func freePort(t *testing.T) int {
+// freePort finds a port below the ephemeral range, at random: other tests look for ports too.
+func freePort(t testing.TB) int {
 	t.Helper()
-	for port := 21000 + os.Getpid()%5000; port < 32768; port++ {
+	for range 1000 {
+		port := 20_000 + rand.IntN(32_768-20_000)
 		if listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
 			require.NoError(t, listener.Close())
 			return port
@@ -163,4 +165,114 @@ func TestApacheAnswersEveryOperation(t *testing.T) {
 	}
 	require.ElementsMatch(t, []string{"created " + root + "/later", "changed " + root, "children " + root}, watches)
 	require.Equal(t, []string{"connected", "closed", "connected", "closed"}, states)
+}
+
+func TestApacheWalkOfManyZnodes(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	member, _ := startApache(t, ctx)
+	options := newLog().options(1, member)
+	options.RequestTimeout = 30 * time.Second // large multis, on a machine that does other things too
+	c, err := client.New(options)
+	require.NoError(t, err)
+	const parents, each = 50, 1000
+	var pending []*client.Pending
+	pending = append(pending, c.Start(history.Request{Kind: history.Create, Path: "/many", Value: "root"}))
+	want := 1
+	for p := range parents {
+		parent := fmt.Sprintf("/many/p%d", p)
+		request := history.Request{Kind: history.Multi, Parts: []history.Request{{Kind: history.Create, Path: parent}}}
+		for i := range each - 1 {
+			request.Parts = append(request.Parts, history.Request{Kind: history.Create, Path: fmt.Sprintf("%s/z%d", parent, i), Value: "value"})
+		}
+		want += len(request.Parts)
+		pending = append(pending, c.Start(request))
+	}
+	for _, p := range pending {
+		require.Equal(t, history.OK, p.Answer().Result.Outcome)
+	}
+	require.NoError(t, c.Close(ctx))
+
+	began := time.Now()
+	tree, err := client.Walk(ctx, member, client.WalkOptions{Roots: []string{"/many", "/none"}})
+	require.NoError(t, err)
+	t.Logf("%d znodes in %s", len(tree.Nodes), time.Since(began))
+	require.Len(t, tree.Nodes, want)
+	require.Equal(t, "/many", tree.Nodes[0].Path)
+	require.Equal(t, int32(parents), tree.Nodes[0].Stat.NumChildren)
+	require.NotZero(t, tree.Zxid)
+	status, err := client.Probe(ctx, member.Address)
+	require.NoError(t, err)
+	require.Greater(t, status.NodeCount, want)
+}
+
+// The session survives a kill of the only member, and so do its watches.
+func TestApacheKilledAndStartedAgain(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	member, command := startApache(t, ctx)
+	log := newLog()
+	options := log.options(1, member)
+	options.SessionTimeout = 10 * time.Second
+	c, err := client.New(options)
+	require.NoError(t, err)
+	other, err := client.New(log.options(2, member))
+	require.NoError(t, err)
+	for _, request := range []history.Request{
+		{Kind: history.Create, Path: "/e", Value: "c1-1", Ephemeral: true},
+		{Kind: history.Get, Path: "/e", Watch: true},
+		{Kind: history.Exists, Path: "/later", Watch: true},
+		{Kind: history.Children, Path: "/", Watch: true},
+	} {
+		a, err := c.Do(ctx, request)
+		require.NoError(t, err)
+		require.True(t, a.Result.Answered)
+	}
+	require.NoError(t, command.Process.Kill())
+	_ = command.Wait()
+	again := exec.Command(command.Path, command.Args[1:]...)
+	require.NoError(t, again.Start())
+	t.Cleanup(func() {
+		_ = again.Process.Kill()
+		_ = again.Wait()
+	})
+	awaitServing(t, ctx, member)
+	for _, request := range []history.Request{
+		{Kind: history.Set, Path: "/e", Value: "c2-1", Version: history.AnyVersion},
+		{Kind: history.Create, Path: "/later", Value: "c2-2"},
+	} {
+		for answered := false; !answered; {
+			a, err := other.Do(ctx, request)
+			require.NoError(t, err)
+			answered = a.Result.Answered
+			require.True(t, !answered || a.Result.Outcome == history.OK, "%+v", a.Result)
+		}
+	}
+	fired := map[string]bool{}
+	for len(fired) < 3 {
+		select {
+		case <-c.Noticed():
+		case <-ctx.Done():
+			t.Fatalf("only %v fired", fired)
+		}
+		for _, e := range c.Notices() {
+			if e.Kind == history.WatchFired {
+				require.Empty(t, e.Text)
+				fired[e.Watch.Type+" "+e.Watch.Path] = true
+			}
+		}
+	}
+	require.Equal(t, map[string]bool{"changed /e": true, "created /later": true, "children /": true}, fired)
+	require.NoError(t, c.Close(ctx))
+	require.NoError(t, other.Close(ctx))
+	outcomes(t, log.events())
+}
+
+// BenchmarkApache counts the reads of 16 clients with a history on disk, while Apache shares the
+// machine.
+func BenchmarkApache(b *testing.B) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	member, _ := startApache(b, ctx)
+	benchmark(b, member)
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // ErrNotServing says that a member answers, but does not serve clients now: it has no leader, or is
@@ -29,12 +30,18 @@ func (s Status) Epoch() int64 { return s.Zxid >> 32 }
 // Leads says whether the member leads, be it an ensemble or itself alone.
 func (s Status) Leads() bool { return s.Mode == "leader" || s.Mode == "standalone" }
 
+// probeTimeout bounds one probe. A member that is just starting may accept a connection and never
+// answer on it (seen with Apache 3.8.0); asking again helps.
+const probeTimeout = 2 * time.Second
+
 // statusBytesMax bounds what is read of an answer to a four-letter word.
 const statusBytesMax = 64 << 10
 
 // Probe asks a member for its state by the four-letter word srvr, which servers answer unless they
-// are told not to (protocol.md section 9). The context bounds it.
+// are told not to (protocol.md section 9). It takes two seconds at most.
 func Probe(ctx context.Context, address string) (Status, error) {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
 	text, err := fourLetterWord(ctx, address, "srvr")
 	if err != nil {
 		return Status{}, fmt.Errorf("probe %s: %w", address, err)

@@ -55,7 +55,7 @@ func Walk(ctx context.Context, member Member, options WalkOptions) (Tree, error)
 func walk(ctx context.Context, member Member, options WalkOptions) (_ Tree, err error) {
 	began := time.Now()
 	c, err := New(Options{
-		Client: 1, Members: []Member{member}, InFlight: 2 * walkInFlight,
+		Client: 1, Members: []Member{member}, InFlight: walkInFlight,
 		SessionTimeout: options.SessionTimeout, RequestTimeout: options.RequestTimeout,
 		Recorder: nowhere{}, Now: func() time.Duration { return time.Since(began) }, Numbers: new(Numbers),
 	})
@@ -67,10 +67,13 @@ func walk(ctx context.Context, member Member, options WalkOptions) (_ Tree, err 
 	if _, err := walkAnswer(ctx, c.Start(history.Request{Kind: history.Sync, Path: "/"})); err != nil {
 		return Tree{}, err
 	}
-	w := walker{ctx: ctx, client: c, tree: Tree{Member: member.Number}, todo: slices.Clone(options.Roots)}
-	for len(w.todo) > 0 || len(w.visits) > 0 {
-		for len(w.todo) > 0 && len(w.visits) < walkInFlight {
-			w.visit()
+	w := walker{ctx: ctx, client: c, tree: Tree{Member: member.Number}}
+	for _, root := range options.Roots {
+		w.todo = append(w.todo, history.Request{Kind: history.Get, Path: root})
+	}
+	for len(w.todo) > 0 || len(w.asked) > 0 {
+		for len(w.todo) > 0 && len(w.asked) < walkInFlight {
+			w.ask()
 		}
 		if err := w.arrive(); err != nil {
 			return Tree{}, err
@@ -80,52 +83,43 @@ func walk(ctx context.Context, member Member, options WalkOptions) (_ Tree, err 
 	return w.tree, nil
 }
 
-// walker keeps many requests on the way. Replies come in the order of the requests.
+// walker keeps many requests on the way. Replies come in the order of the requests. A znode is read
+// first, and its children listed if it has any: most znodes are leaves.
 type walker struct {
 	ctx    context.Context
 	client *Client
 	tree   Tree
-	todo   []string // paths to be visited
-	visits []visit  // asked and not yet answered
+	todo   []history.Request // the last is asked next
+	asked  []*Pending        // and not yet answered
 }
 
-// visit asks for one znode and its children.
-type visit struct {
-	path           string
-	data, children *Pending
-}
-
-func (w *walker) visit() {
-	path := w.todo[len(w.todo)-1]
-	w.todo = w.todo[:len(w.todo)-1]
-	w.visits = append(w.visits, visit{
-		path:     path,
-		data:     w.client.Start(history.Request{Kind: history.Get, Path: path}),
-		children: w.client.Start(history.Request{Kind: history.Children, Path: path}),
-	})
+func (w *walker) ask() {
+	last := len(w.todo) - 1
+	w.asked = append(w.asked, w.client.Start(w.todo[last]))
+	w.todo = w.todo[:last]
 }
 
 func (w *walker) arrive() error {
-	v := w.visits[0]
-	w.visits = w.visits[1:]
-	data, err := walkAnswer(w.ctx, v.data)
+	p := w.asked[0]
+	w.asked = w.asked[1:]
+	result, err := walkAnswer(w.ctx, p)
 	if err != nil {
 		return err
 	}
-	children, err := walkAnswer(w.ctx, v.children)
-	if err != nil {
-		return err
-	}
-	if data.Outcome != history.OK { // it is gone
-		return nil
-	}
-	if len(w.tree.Nodes) >= walkNodesMax {
+	w.tree.Zxid = max(w.tree.Zxid, result.Zxid)
+	switch path := p.request.Path; {
+	case result.Outcome != history.OK: // it is gone
+	case p.request.Kind == history.Children:
+		for _, child := range result.Children {
+			w.todo = append(w.todo, history.Request{Kind: history.Get, Path: strings.TrimSuffix(path, "/") + "/" + child})
+		}
+	case len(w.tree.Nodes) == walkNodesMax:
 		return fmt.Errorf("more than %d znodes", walkNodesMax)
-	}
-	w.tree.Nodes = append(w.tree.Nodes, history.Node{Path: v.path, Value: data.Value, Stat: *data.Stat})
-	w.tree.Zxid = max(w.tree.Zxid, children.Zxid)
-	for _, child := range children.Children {
-		w.todo = append(w.todo, strings.TrimSuffix(v.path, "/")+"/"+child)
+	default:
+		w.tree.Nodes = append(w.tree.Nodes, history.Node{Path: path, Value: result.Value, Stat: *result.Stat})
+		if result.Stat.NumChildren > 0 {
+			w.todo = append(w.todo, history.Request{Kind: history.Children, Path: path})
+		}
 	}
 	return nil
 }
