@@ -77,10 +77,11 @@ func (t *Tree) logDigest(zxid int64) {
 
 // ExpectDigest takes the trailer of the fuzzy snapshot that the tree was read from: the digest that
 // it has once the transaction zxid is applied. Until then its digests mean nothing, and CheckDigest
-// says nothing. If zxid is the tree's last already then the answer is given at once. Call it after
-// SetLastZxid.
+// says nothing. If zxid is the tree's last already then the answer is given at once. Zxid 0 is what
+// a server writes that does not know the digest, Apache's among them before their first transaction.
+// Call it after SetLastZxid.
 func (t *Tree) ExpectDigest(zxid, digest int64) error {
-	if !t.options.DigestEnabled || zxid < t.lastZxid {
+	if !t.options.DigestEnabled || zxid == 0 || zxid < t.lastZxid {
 		return nil
 	}
 	t.expected = &ZxidDigest{Zxid: zxid, Digest: digest}

@@ -88,7 +88,7 @@ func TestDigestsMeanNothingUntilTheSnapshotIsCaughtUpWith(t *testing.T) {
 		require.Error(t, start().ExpectDigest(126, 7))
 	})
 	t.Run("no digest in the snapshot", func(t *testing.T) {
-		tree := start()
+		tree := New(testOptions)
 		require.NoError(t, tree.ExpectDigest(0, 0))
 		require.Nil(t, tree.expected)
 	})
