@@ -68,6 +68,13 @@ func (l strictLog) Handle(_ context.Context, record slog.Record) error {
 }
 
 func newWorld(t *testing.T, configure ...func(*Config)) *world {
+	w, config := emptyWorld(t, configure...)
+	w.start(config, Outputs{Clients: w, Log: w, Leading: leadingWorld{w}, Learner: learnerWorld{w}})
+	return w
+}
+
+// emptyWorld has no server yet.
+func emptyWorld(t *testing.T, configure ...func(*Config)) (*world, Config) {
 	config := testConfig(Standalone)
 	config.Log = slog.New(strictLog{slog.DiscardHandler, t})
 	for _, change := range configure {
@@ -80,8 +87,11 @@ func newWorld(t *testing.T, configure ...func(*Config)) *world {
 			DigestEnabled: config.DigestEnabled, ExtendedTypes: config.ExtendedTypes, Defects: config.Defects,
 		}),
 	}
-	w.server = New(config, w.tree, w.now, Outputs{Clients: w, Log: w, Leading: leadingWorld{w}, Learner: learnerWorld{w}})
-	return w
+	return w, config
+}
+
+func (w *world) start(config Config, outputs Outputs) {
+	w.server = New(config, w.tree, w.now, outputs)
 }
 
 func withRole(role Role) func(*Config) { return func(c *Config) { c.Role = role } }
