@@ -88,7 +88,7 @@ func (d *Decoder) take(n int) []byte {
 }
 
 func (d *Decoder) takeFromStream(n int) []byte {
-	b := d.scratch[:0]
+	var b []byte
 	if n > len(d.scratch) {
 		b = make([]byte, n)
 	} else {
