@@ -50,6 +50,10 @@ type Config struct {
 	LeaderServes       bool
 	SyncByQuorum       bool // confirm leadership before a sync is answered (ZOOKEEPER-1675)
 
+	SuperDigest  string // zookeeper.DigestAuthenticationProvider.superDigest, or ""
+	SkipACL      bool   // zookeeper.skipACL
+	EnforceQuota bool   // zookeeper.enforceQuota
+
 	Tree    tree.Options
 	Random  *rand.Rand // the only source of chance
 	Defects defect.Set

@@ -84,6 +84,7 @@ func (p *Peer) startServer(role pipeline.Role, epoch int64) {
 		Role: role, ServerID: serverID, Epoch: epoch,
 		TickTime: p.config.TickTime, SessionTimeoutMin: p.config.SessionTimeoutMin, SessionTimeoutMax: p.config.SessionTimeoutMax,
 		SyncByQuorum: p.config.SyncByQuorum, OutstandingMax: outstandingMax, MaxBuffer: p.config.MaxBuffer,
+		SuperDigest: p.config.SuperDigest, SkipACL: p.config.SkipACL, EnforceQuota: p.config.EnforceQuota,
 		ExtendedTypes: p.config.Tree.ExtendedTypes, DigestEnabled: p.config.Tree.DigestEnabled,
 		Defects: p.config.Defects, Log: p.log,
 	}, p.tree, pipeline.Now(p.now), outputs)

@@ -88,7 +88,7 @@ func (e *electionPeer) serve(ctx context.Context) error {
 		case <-time.After(pause):
 			pause = min(2*pause, reconnectMax)
 		}
-		if e.hasSomething() || e.server.ID < e.port.self.ID {
+		if e.hasSomething() {
 			tcp = e.call(ctx)
 		}
 	}

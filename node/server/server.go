@@ -162,6 +162,7 @@ func (s *shell) openStore(options tree.Options) error {
 		SnapCount: int(t.snapCount), SnapSizeBytes: t.snapSizeBytes, SnapshotSizeFactor: t.snapshotSizeFactor,
 		CommitLogCount: int(t.commitLogCount), OutstandingMax: int(t.outstandingMax), MaxBuffer: int(t.maxBuffer),
 		LeaderServes: t.leaderServes, SyncByQuorum: t.syncByQuorum,
+		SuperDigest: t.superDigest, SkipACL: t.skipACL, EnforceQuota: t.enforceQuota,
 		Tree: options, Random: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 		Defects: t.defects, Log: s.log, Reader: s.store,
 	}, state, s.core.clock.now())

@@ -186,7 +186,7 @@ func (w *words) conf(peer.State) string {
 	print("electionPort", self.ElectionPort)
 	print("quorumPort", self.QuorumPort)
 	print("peerType", peerType)
-	fmt.Fprintf(&text, "membership: \n%s\n", c.Membership)
+	fmt.Fprintf(&text, "membership: \n%s", c.Membership)
 	return text.String()
 }
 
