@@ -70,7 +70,8 @@ var catalogue = []Nemesis{
 		name:     "mixed",
 		describe: "draws from all faults that the driver can give, up to two at the same time",
 		cards: []card{
-			{history.Kill, onLeader(history.Kill)},
+			// What hits the leader brings elections, so it comes more often.
+			{history.Kill, onLeader(history.Kill)}, {history.Kill, onLeader(history.Kill)},
 			{history.Kill, onFollower(history.Kill)},
 			{history.PowerLoss, blackout},
 			{history.PowerLoss, onLeader(history.PowerLoss)},
@@ -78,7 +79,7 @@ var catalogue = []Nemesis{
 			{history.Stop, onFollower(history.Stop)},
 			{history.Pause, onLeader(history.Pause)},
 			{history.Pause, onFollower(history.Pause)},
-			{history.Cut, isolateLeader},
+			{history.Cut, isolateLeader}, {history.Cut, isolateLeader},
 			{history.Cut, isolateFollowers},
 			{history.Cut, shaped(shapeHalves, halves)},
 			{history.Cut, shaped(shapeBridge, bridge)},

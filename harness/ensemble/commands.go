@@ -72,13 +72,13 @@ func FindApache() (ApacheInstallation, error) {
 	for _, jar := range []string{"zookeeper.jar", "slf4j-log4j12.jar", "log4j-1.2.jar"} {
 		path := filepath.Join(apacheJars, jar)
 		if _, err := os.Stat(path); err != nil {
-			return found, fmt.Errorf("Apache ZooKeeper is not complete on this machine: no %s: install it by: %s", path, installApache)
+			return found, fmt.Errorf("no complete Apache ZooKeeper on this machine, %s is missing: install it by: %s", path, installApache)
 		}
 		found.ClassPath = append(found.ClassPath, path)
 	}
 	java, err := exec.LookPath("java")
 	if err != nil {
-		return found, fmt.Errorf("Apache ZooKeeper needs Java, and there is no java in PATH: install it by: %s", installApache)
+		return found, fmt.Errorf("no java in PATH, which Apache ZooKeeper needs: install it by: %s", installApache)
 	}
 	found.Java = java
 	if real, err := filepath.EvalSymlinks(java); err == nil {

@@ -60,7 +60,15 @@ func newProxy(address, upstream, announce string, forward, back *gate, log *slog
 // start serves until the context ends; group waits for everything that the proxy does.
 func (p *proxy) start(ctx context.Context, group *errgroup.Group) {
 	p.ctx, p.group = ctx, group
-	group.Go(func() error { return p.door.serve(ctx) })
+	group.Go(func() error {
+		err := p.door.serve(ctx)
+		if err != nil {
+			// All doors close with this one: members that can reach only some others would be a
+			// partition that nobody asked for.
+			p.log.Error("the mesh between members fails", "error", err)
+		}
+		return err
+	})
 }
 
 // accepted is called by the door, in the goroutine that changes its state: when a change to another

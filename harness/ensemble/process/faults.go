@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -84,11 +85,10 @@ func (e *Ensemble) apply(ctx context.Context, fault history.Fault, members []*me
 	return fmt.Errorf("unknown kind of fault; known are %v", history.FaultKinds)
 }
 
-// Heal takes a fault back.
+// Heal takes a fault back. If it fails, the fault stays known, so that it can be tried again.
 func (e *Ensemble) Heal(ctx context.Context, fault history.Fault) error {
 	e.mutex.Lock()
 	applied, known := e.faults[fault.ID]
-	delete(e.faults, fault.ID)
 	e.mutex.Unlock()
 	if !known {
 		return fmt.Errorf("heal %s: no fault numbered %d is on", fault, fault.ID)
@@ -105,7 +105,7 @@ func (e *Ensemble) Heal(ctx context.Context, fault history.Fault) error {
 	case history.Pause:
 		for _, m := range members {
 			// A member that was killed or crashed while it was paused has nothing to resume.
-			if m.isRunning() && !e.pausedByOthers(m.id) {
+			if m.isRunning() && !e.pausedByOthers(m.id, fault.ID) {
 				failures = append(failures, m.signal(unix.SIGCONT, false))
 			}
 		}
@@ -118,21 +118,19 @@ func (e *Ensemble) Heal(ctx context.Context, fault history.Fault) error {
 	if err := errors.Join(failures...); err != nil {
 		return fmt.Errorf("heal %s: %w", fault, err)
 	}
+	e.mutex.Lock()
+	defer e.mutex.Unlock()
+	delete(e.faults, fault.ID)
 	return nil
 }
 
-// pausedByOthers tells whether a pause that is still on wants the member to stand still.
-func (e *Ensemble) pausedByOthers(member int) bool {
+// pausedByOthers tells whether a pause other than this fault wants the member to stand still.
+func (e *Ensemble) pausedByOthers(member, fault int) bool {
 	e.mutex.Lock()
 	defer e.mutex.Unlock()
-	for _, fault := range e.faults {
-		if fault.Kind != history.Pause {
-			continue
-		}
-		for _, id := range fault.Members {
-			if id == member {
-				return true
-			}
+	for id, other := range e.faults {
+		if id != fault && other.Kind == history.Pause && slices.Contains(other.Members, member) {
+			return true
 		}
 	}
 	return false
