@@ -79,7 +79,8 @@ func judge(ctx context.Context, folder *results.Folder, run results.Run, picture
 		Workloads:      run.Workloads,
 	}, nil)
 	verdict.Conclude(!slices.Equal(run.Nemeses, []string{none}))
-	if len(tally.failures) > 0 && verdict.Verdict != string(checkers.Violation) {
+	// What clients saw outweighs how the run ended; but without clients it only failed.
+	if len(tally.failures) > 0 && (verdict.Verdict != string(checkers.Violation) || tally.operations == (results.Operations{})) {
 		verdict.Verdict, verdict.Reason = results.Failed, tally.failures[0]
 	}
 	return verdict, nil

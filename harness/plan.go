@@ -335,6 +335,12 @@ func (p Plan) rerun() string {
 	if p.Defect != "" {
 		words = append(words, "--defect", p.Defect)
 	}
+	if p.TickTime != DefaultTickTime {
+		words = append(words, "--tick-time", p.TickTime.String())
+	}
+	for _, name := range ensemble.SortedNames(p.Properties) {
+		words = append(words, "--property", name+"="+p.Properties[name])
+	}
 	if p.StrictSync {
 		words = append(words, "--strict-sync")
 	}

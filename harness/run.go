@@ -60,7 +60,8 @@ func Run(ctx context.Context, plan Plan) (*results.Verdict, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &run{plan: plan, folder: folder, writer: writer, driver: choice, record: plan.record(started, choice)}
+	r := &run{plan: plan, folder: folder, writer: writer, driver: choice, record: plan.record(started, choice),
+		crashed: make(chan history.Event, 1)}
 	failure := r.do(ctx)
 	if failure != nil {
 		r.Record(history.Event{Time: writer.Now(), Kind: history.Note, Text: failurePrefix + failure.Error()})
@@ -75,8 +76,8 @@ func Run(ctx context.Context, plan Plan) (*results.Verdict, error) {
 	if verdict == nil {
 		return nil, errors.Join(failure, err)
 	}
-	if failure = errors.Join(failure, err); failure != nil && verdict.Exit() != results.ExitViolation {
-		verdict.Verdict, verdict.Reason = results.Failed, failure.Error()
+	if err != nil {
+		verdict.Verdict, verdict.Reason = results.Failed, errors.Join(failure, err).Error()
 	}
 	return verdict, nil
 }
@@ -92,8 +93,9 @@ type run struct {
 	observer *observer
 	faults   *faults
 
-	numbers client.Numbers // of operations
-	clients int            // numbers given to clients so far
+	crashed chan history.Event // the first member that ended by itself
+	numbers client.Numbers     // of operations
+	clients int                // numbers given to clients so far
 	trees   map[int]client.Tree
 
 	mu    sync.Mutex
@@ -132,10 +134,17 @@ func (r *run) progress(phase string, elapsed time.Duration) Progress {
 	return p
 }
 
-// notify takes what a driver tells of its members.
+// notify takes what a driver tells of its members. A member that ends by itself before all serve ends
+// the start: there is nothing to wait for.
 func (r *run) notify(event history.Event) {
 	event.Time = r.writer.Now()
 	r.Record(event)
+	if event.State == history.Crashed {
+		select {
+		case r.crashed <- event:
+		default: // one is enough
+		}
+	}
 }
 
 // do goes through the phases. The ensemble is removed at the end whatever happens.
@@ -201,13 +210,26 @@ func (r *run) phases(ctx context.Context) error {
 func (r *run) awaitServing(ctx context.Context) error {
 	waiting, cancel := context.WithTimeout(ctx, serveTimeout)
 	defer cancel()
-	if err := r.observer.await(waiting, allServe); err != nil {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		_, _, serving, _ := r.observer.snapshot()
-		return fmt.Errorf("the ensemble does not serve %v after its start: members %v answer, of %d; their logs are in %s",
-			serveTimeout, serving, r.ensemble.Size(), r.folder.Path(results.MembersDir))
+	serving := make(chan error, 1)
+	var group errgroup.Group
+	group.Go(func() error {
+		serving <- r.observer.await(waiting, allServe)
+		return nil
+	})
+	defer func() {
+		cancel()
+		_ = group.Wait()
+	}()
+	var err error
+	select {
+	case event := <-r.crashed:
+		return fmt.Errorf("member %d does not start: %s", event.Member, event.Text)
+	case err = <-serving:
 	}
-	return nil
+	if err != nil && ctx.Err() == nil {
+		_, _, answering, _ := r.observer.snapshot()
+		return fmt.Errorf("the ensemble does not serve %v after its start: members %v answer, of %d; their logs are in %s",
+			serveTimeout, answering, r.ensemble.Size(), r.folder.Path(results.MembersDir))
+	}
+	return err
 }
