@@ -261,14 +261,21 @@ func benchmark(b *testing.B, member client.Member) {
 	const clients = 16
 	var numbers client.Numbers
 	var left atomic.Int64
-	left.Store(int64(b.N))
 	var running sync.WaitGroup
+	var all []*client.Client
 	for i := range clients {
 		c, err := client.New(client.Options{
 			Client: i + 1, Workload: "register", Members: []client.Member{member},
 			Recorder: writer, Now: writer.Now, Numbers: &numbers,
 		})
 		require.NoError(b, err)
+		_, err = c.Do(b.Context(), getValue)
+		require.NoError(b, err)
+		all = append(all, c)
+	}
+	left.Store(int64(b.N))
+	b.ResetTimer()
+	for _, c := range all {
 		running.Go(func() {
 			defer func() { require.NoError(b, c.Close(b.Context())) }()
 			for left.Add(-1) >= 0 {

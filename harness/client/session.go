@@ -141,7 +141,7 @@ func (s *Session) Submit(now time.Duration, request history.Request) int64 {
 	}
 	s.now = now
 	op := &operation{number: s.config.Numbers.Next(), request: request, deadline: now + s.config.RequestTimeout}
-	if s.phase == stopped || request.Kind == history.CloseSession && s.id == 0 {
+	if s.phase == stopped || request.Kind == history.CloseSession && s.id == 0 && len(s.waiting) == 0 {
 		s.refuse(op, jute.ConnectionLoss)
 		return op.number
 	}
@@ -328,18 +328,18 @@ func (s *Session) handshaken(frame []byte) {
 	response.Decode(decoder)
 	switch err := decoder.Finish(); {
 	case err != nil:
-		s.lose(fmt.Sprintf("the member's handshake makes no sense: %v", err))
+		s.distrust(fmt.Sprintf("the member's handshake makes no sense: %v", err))
 	case response.TimeOut <= 0 && s.id == 0:
-		s.lose("the member refused a new session")
+		s.distrust("the member refused a new session")
 	case response.TimeOut <= 0:
 		s.sessionEvent(history.Expired, "")
 		s.forgetSession()
 		s.lose("the session has expired")
 		s.failWaiting(jute.SessionExpired)
 	case s.id != 0 && s.id != response.SessionID:
-		s.lose(fmt.Sprintf("session %s was resumed as %s", s.name, sessionName(response.SessionID)))
+		s.distrust(fmt.Sprintf("session %s was resumed as %s", s.name, sessionName(response.SessionID)))
 	case response.ReadOnly:
-		s.lose("the member is read-only")
+		s.distrust("the member is read-only")
 	default:
 		state := history.Connected
 		if s.id != 0 {
@@ -353,6 +353,13 @@ func (s *Session) handshaken(frame []byte) {
 		s.restoreWatches()
 		s.sendWaiting()
 	}
+}
+
+// distrust gives up a member whose handshake is not as it should be, and leaves a note: no change of
+// the session would tell.
+func (s *Session) distrust(reason string) {
+	s.record(history.Event{Kind: history.Note, Member: s.attempt.Member, Text: reason})
+	s.lose(reason)
 }
 
 // forgetSession makes the next connection ask for a new session.
