@@ -19,8 +19,13 @@ const (
 // every is the checkers, in the order in which they are listed to people: what the ensemble promises
 // its clients first, then what it promises itself.
 var every = []*guarantee{
+	linearizable,
 	syncReads,
+	sessionOrder,
+	watches,
+	ephemerals,
 	sequentialNames,
+	multi,
 	durability,
 	convergence,
 	health,

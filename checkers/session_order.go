@@ -1,0 +1,293 @@
+package checkers
+
+import (
+	"context"
+	"fmt"
+	"hash/maphash"
+	"maps"
+	"slices"
+
+	"github.com/anishathalye/porcupine"
+
+	"ordeal/results/history"
+)
+
+// sessionOrder judges what one session sees, with Porcupine: a partition is a session, and the model's
+// state is what that session has seen and written, so that the search is a single path.
+var sessionOrder = &guarantee{
+	name:     "session-order",
+	describe: "each session is answered in order, reads its own writes and never goes back in time",
+	promise:  "A session's operations take effect in the order it sent them; it sees its own writes and never goes back in time.",
+	nothing:  "no operation of a session was answered",
+	start: func(options Options) judge {
+		return &sessionJudge{memory: newMemory(options), sessions: map[string]*sessionPart{}, sent: map[string][]int64{}}
+	},
+}
+
+// sessionChunk is how many operations of a session are judged at once. A session has one operation
+// under way, so that a history can be cut anywhere between two.
+const sessionChunk = 256
+
+// seenZnode is what a session knows of a znode.
+type seenZnode struct {
+	czxid, mzxid, pzxid int64
+	version             int32
+	value               uint64 // print of the value, if valued
+	valued              bool
+	unversioned         bool // version is not known
+	absent              bool
+	asOf                int64 // if absent: the zxid at which it was
+}
+
+// sessionState is what a session has seen.
+type sessionState struct {
+	zxid   int64
+	znodes versioned[seenZnode]
+}
+
+// sessionPart is a session whose operations are being collected.
+type sessionPart struct {
+	state   sessionState
+	waiting []operation
+	bytes   int  // that the state takes
+	broken  bool // what follows the first violation proves nothing more
+}
+
+type sessionJudge struct {
+	memory   memory
+	evidence evidence
+	sessions map[string]*sessionPart
+	sent     map[string][]int64 // by session: operations under way, in the order of their calls
+	judged   int
+}
+
+func (j *sessionJudge) event(e history.Event) {
+	switch e.Kind {
+	case history.Call:
+		if e.SessionID != "" {
+			j.sent[e.SessionID] = append(j.sent[e.SessionID], e.Operation)
+		}
+	case history.Return:
+		j.returned(e)
+	case history.Session:
+		if e.State == history.Expired {
+			j.end(e.SessionID)
+		}
+	}
+}
+
+// returned checks that answers come in the order of requests.
+func (j *sessionJudge) returned(e history.Event) {
+	sent := j.sent[e.SessionID]
+	at := slices.Index(sent, e.Operation)
+	if at < 0 {
+		return
+	}
+	if at > 0 && e.Result != nil && e.Result.Answered {
+		j.evidence.add("session %s got the answer to operation %d before that to operation %d, which it had sent earlier (at %s)",
+			e.SessionID, e.Operation, sent[0], timeWord(e.Time))
+	}
+	j.sent[e.SessionID] = slices.Delete(sent, at, at+1)
+}
+
+func (j *sessionJudge) operation(op operation) {
+	if op.session == "" || !(op.ok() || op.result.Answered) {
+		return
+	}
+	part := j.sessions[op.session]
+	if part == nil {
+		part = &sessionPart{}
+		j.sessions[op.session] = part
+	}
+	if part.broken {
+		return
+	}
+	j.judged++
+	part.waiting = append(part.waiting, op)
+	if len(part.waiting) == sessionChunk {
+		j.judge(part)
+	}
+	if op.request.Kind == history.CloseSession && op.ok() {
+		j.end(op.session)
+	}
+}
+
+// end judges what is left of a session and forgets it.
+func (j *sessionJudge) end(session string) {
+	if part := j.sessions[session]; part != nil {
+		j.judge(part)
+		j.memory.used -= int64(part.bytes)
+		delete(j.sessions, session)
+	}
+	delete(j.sent, session)
+}
+
+func (j *sessionJudge) finish(context.Context) Result {
+	for _, session := range slices.Sorted(maps.Keys(j.sessions)) {
+		j.judge(j.sessions[session])
+	}
+	r := j.evidence.conclude(j.judged)
+	if r.Verdict == "" && j.memory.exceeded {
+		r.Verdict, r.Reason = Unknown, j.memory.reason("what sessions have seen")
+	}
+	return r
+}
+
+// judge searches an order for what a session has collected, and keeps what the session has seen.
+func (j *sessionJudge) judge(part *sessionPart) {
+	if len(part.waiting) == 0 || part.broken || j.memory.exceeded {
+		return
+	}
+	operations := make([]porcupine.Operation, len(part.waiting))
+	for i := range part.waiting {
+		// The order of requests is the order that must hold: each returns before the next is called.
+		operations[i] = porcupine.Operation{ClientId: part.waiting[i].client, Input: &part.waiting[i],
+			Call: int64(2 * i), Return: int64(2*i + 1)}
+	}
+	model := porcupine.Model{
+		Init: func() any { return part.state },
+		Step: func(state, input, _ any) (bool, any) {
+			next, reason := state.(sessionState).step(input.(*operation))
+			return reason == "", next
+		},
+		Equal: func(a, b any) bool {
+			x, y := a.(sessionState), b.(sessionState)
+			return x.zxid == y.zxid && x.znodes.print() == y.znodes.print()
+		},
+	}
+	held := porcupine.CheckOperations(model, operations)
+	for i := range part.waiting {
+		next, reason := part.state.step(&part.waiting[i])
+		if !held && reason != "" {
+			j.evidence.add("session %s: %s: %s", part.waiting[i].session, reason, part.waiting[i])
+			part.broken = true
+			break
+		}
+		part.state = next
+	}
+	part.waiting = part.waiting[:0]
+	const each = 200 // bytes that a znode costs in the state
+	size := each * part.state.znodes.len()
+	j.memory.take(size - part.bytes)
+	part.bytes = size
+}
+
+// step takes one operation into what the session has seen, or says why it contradicts it.
+func (s sessionState) step(op *operation) (sessionState, string) {
+	zxid := op.result.Zxid
+	if zxid > 0 {
+		if zxid < s.zxid {
+			return s, fmt.Sprintf("it goes back from zxid %s to %s", zxidWord(s.zxid), zxidWord(zxid))
+		}
+		if op.ok() && op.writes() && zxid == s.zxid {
+			return s, fmt.Sprintf("a write takes effect at zxid %s, which it had seen before", zxidWord(zxid))
+		}
+		s.zxid = zxid
+	}
+	if op.request.Kind != history.Multi {
+		return s.part(op, op.request, op.result)
+	}
+	for i := range op.request.Parts {
+		if !op.ok() || i >= len(op.result.Parts) {
+			break
+		}
+		var reason string
+		if s, reason = s.part(op, &op.request.Parts[i], &op.result.Parts[i]); reason != "" {
+			return s, reason
+		}
+	}
+	return s, ""
+}
+
+// part takes one operation, or one of a multi.
+func (s sessionState) part(op *operation, request *history.Request, result *history.Result) (sessionState, string) {
+	zxid := op.result.Zxid
+	path := request.Path
+	if result.Path != "" {
+		path = result.Path
+	}
+	before, known := s.znodes.get(path)
+	switch request.Kind {
+	case history.Create, history.Set:
+		if !op.ok() {
+			break
+		}
+		// Its own stat must follow what was seen; without one, the reply's zxid says enough.
+		after := seenZnode{czxid: before.czxid, mzxid: zxid, pzxid: before.pzxid, unversioned: true}
+		if request.Kind == history.Create {
+			after = seenZnode{czxid: zxid, mzxid: zxid, pzxid: zxid}
+		}
+		if result.Stat != nil {
+			after = seenStat(result.Stat)
+		} else if request.Kind == history.Set && !known {
+			return s, ""
+		}
+		if reason := before.follow(after, known, zxid); reason != "" {
+			return s, path + " " + reason
+		}
+		after.value, after.valued = maphash.String(prints, request.Value), true
+		s.znodes = s.znodes.with(path, after)
+	case history.Delete:
+		if op.ok() {
+			s.znodes = s.znodes.with(path, seenZnode{absent: true, asOf: zxid})
+		}
+	case history.Get, history.SyncGet, history.Exists, history.Children, history.SyncChildren:
+		return s.read(op, path, before, known)
+	}
+	return s, ""
+}
+
+func (s sessionState) read(op *operation, path string, before seenZnode, known bool) (sessionState, string) {
+	if op.failed("NoNode") {
+		s.znodes = s.znodes.with(path, seenZnode{absent: true, asOf: op.result.Zxid})
+		return s, ""
+	}
+	if !op.ok() || op.result.Stat == nil {
+		return s, ""
+	}
+	after := seenStat(op.result.Stat)
+	if op.request.Kind == history.Get || op.request.Kind == history.SyncGet {
+		after.value, after.valued = maphash.String(prints, op.result.Value), true
+	}
+	if reason := before.follow(after, known, op.result.Zxid); reason != "" {
+		return s, path + " " + reason
+	}
+	if !after.valued && before.mzxid == after.mzxid {
+		after.value, after.valued = before.value, before.valued
+	}
+	s.znodes = s.znodes.with(path, after)
+	return s, ""
+}
+
+func seenStat(stat *history.Stat) seenZnode {
+	return seenZnode{czxid: stat.Czxid, mzxid: stat.Mzxid, pzxid: stat.Pzxid, version: stat.Version}
+}
+
+// follow says why a znode cannot be seen as after by someone who has seen it as before, in a reply of
+// this zxid.
+func (before seenZnode) follow(after seenZnode, known bool, zxid int64) string {
+	versioned := !before.unversioned && !after.unversioned
+	switch {
+	case zxid > 0 && after.mzxid > zxid:
+		return fmt.Sprintf("shows mzxid %s in a reply of zxid %s", zxidWord(after.mzxid), zxidWord(zxid))
+	case !known:
+		return ""
+	case before.absent && before.asOf > 0 && after.czxid < before.asOf:
+		return fmt.Sprintf("was absent at zxid %s and is back as created at %s", zxidWord(before.asOf), zxidWord(after.czxid))
+	case before.absent:
+		return ""
+	case after.mzxid < before.mzxid:
+		return fmt.Sprintf("goes back from mzxid %s (version %d) to %s (version %d)",
+			zxidWord(before.mzxid), before.version, zxidWord(after.mzxid), after.version)
+	case after.mzxid == before.mzxid && versioned && after.version != before.version:
+		return fmt.Sprintf("has versions %d and %d at the same mzxid %s", before.version, after.version, zxidWord(after.mzxid))
+	case after.mzxid == before.mzxid && before.valued && after.valued && after.value != before.value:
+		return fmt.Sprintf("has another value than before at the same mzxid %s", zxidWord(after.mzxid))
+	case after.czxid == before.czxid && versioned && after.mzxid > before.mzxid && after.version <= before.version:
+		return fmt.Sprintf("goes back from version %d (mzxid %s) to version %d (mzxid %s)",
+			before.version, zxidWord(before.mzxid), after.version, zxidWord(after.mzxid))
+	case after.czxid == before.czxid && after.pzxid < before.pzxid:
+		return fmt.Sprintf("goes back from pzxid %s to %s", zxidWord(before.pzxid), zxidWord(after.pzxid))
+	}
+	return ""
+}
