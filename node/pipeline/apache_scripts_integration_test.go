@@ -14,23 +14,11 @@ func sorted(names []string) []string {
 	return names
 }
 
-func open_(path string, flags int32) jute.CreateRequest {
-	return jute.CreateRequest{Path: path, Data: []byte("d"), ACL: jute.OpenACL(), Flags: flags}
-}
-
-func multi(operations ...any) jute.MultiRequest {
-	var m jute.MultiRequest
-	for i := 0; i < len(operations); i += 2 {
-		m.Ops = append(m.Ops, jute.MultiOp{Type: operations[i].(jute.OpCode), Request: operations[i+1].(jute.Message)})
-	}
-	return m
-}
-
 // TestAgainstApacheScript plays what a random stream would rarely meet.
 func TestAgainstApacheScript(t *testing.T) {
 	d := newDuel(t)
 	a, b := d.connect(), d.connect()
-	create := func(path string, flags int32) { t.Helper(); a.ask(jute.OpCreate, open_(path, flags)) }
+	create := func(path string, flags int32) { t.Helper(); a.ask(jute.OpCreate, createOf(path, flags)) }
 
 	// Paths and flags.
 	for _, path := range []string{"", "a", "/", "//", "/a/", "/a//b", "/.", "/..", "/a/.", "/a\x00", "/\x01", "/\u007f", "/\ufffd", "/\uf000", "/\U0001f600", "/ä", "/a", "/a", "/a/b/c", "/zookeeper", "/zookeeper/x", "/zookeeper/quota"} {
@@ -48,18 +36,18 @@ func TestAgainstApacheScript(t *testing.T) {
 			a.ask(jute.OpSync, jute.SyncRequest{Path: path})
 			a.ask(jute.OpGetAllChildrenNumber, jute.GetAllChildrenNumberRequest{Path: path})
 		}
-		a.ask(jute.OpMulti, multi(jute.OpCheck, &jute.CheckVersionRequest{Path: path, Version: 0}))
+		a.ask(jute.OpMulti, multiOf(jute.OpCheck, &jute.CheckVersionRequest{Path: path, Version: 0}))
 	}
 	for flags := int32(-1); flags < 9; flags++ {
 		create("/flags", flags)
-		a.ask(jute.OpCreate2, open_("/flags2", flags))
+		a.ask(jute.OpCreate2, createOf("/flags2", flags))
 		a.ask(jute.OpExists, jute.ExistsRequest{Path: "/flags"})
 	}
-	a.ask(jute.OpCreateContainer, open_("/container", jute.FlagContainer))
-	a.ask(jute.OpCreateContainer, open_("/container/c", jute.FlagContainer))
+	a.ask(jute.OpCreateContainer, createOf("/container", jute.FlagContainer))
+	a.ask(jute.OpCreateContainer, createOf("/container/c", jute.FlagContainer))
 	for _, ttl := range []int64{-1, 0, 1, 1000, 0xffffffffff, 0x10000000000} {
 		for flags := int32(5); flags < 7; flags++ {
-			request := open_("/ttl", flags)
+			request := createOf("/ttl", flags)
 			a.ask(jute.OpCreateTTL, jute.CreateTTLRequest{Path: request.Path, Data: request.Data, ACL: request.ACL, Flags: flags, TTL: ttl})
 		}
 	}
@@ -107,7 +95,7 @@ func TestAgainstApacheScript(t *testing.T) {
 		b.ask(jute.OpGetACL, jute.GetACLRequest{Path: path})
 		b.ask(jute.OpSetACL, jute.SetACLRequest{Path: path, ACL: jute.OpenACL(), Version: -1})
 		b.ask(jute.OpSetData, jute.SetDataRequest{Path: path, Version: -1})
-		b.ask(jute.OpCreate, open_(path, 0))
+		b.ask(jute.OpCreate, createOf(path, 0))
 		b.ask(jute.OpDelete, jute.DeleteRequest{Path: path, Version: -1})
 		b.ask(jute.OpGetChildren2, jute.GetChildren2Request{Path: path})
 		b.ask(jute.OpGetAllChildrenNumber, jute.GetAllChildrenNumberRequest{Path: path})
@@ -118,25 +106,24 @@ func TestAgainstApacheScript(t *testing.T) {
 	check := func(path string, version int32) *jute.CheckVersionRequest {
 		return &jute.CheckVersionRequest{Path: path, Version: version}
 	}
-	made := func(path string, flags int32) *jute.CreateRequest { r := open_(path, flags); return &r }
 	for _, request := range []jute.MultiRequest{
 		{},
-		multi(jute.OpCreate, made("/m/1", 0), jute.OpSetData, &jute.SetDataRequest{Path: "/m/1", Version: 0}, jute.OpDelete, &jute.DeleteRequest{Path: "/m/1", Version: 1}),
-		multi(jute.OpCreate, made("/m/s-", 2), jute.OpCreate, made("/m/s-", 3), jute.OpCheck, check("/m", 0)),
-		multi(jute.OpCreate, made("/m/2", 0), jute.OpCheck, check("/m", 1), jute.OpCreate, made("/m/3", 0)),
-		multi(jute.OpCheck, check("/none", 0), jute.OpCreate, made("/m/3", 0)),
-		multi(jute.OpCreate, made("/m/4", 1), jute.OpCreate, made("/m/4/5", 0)),
-		multi(jute.OpDelete, &jute.DeleteRequest{Path: "/m", Version: -1}),
-		multi(jute.OpCreate, made("/m/b", 9)),
-		multi(jute.OpGetData, &jute.GetDataRequest{Path: "/m"}),
-		multi(jute.OpCreate, made("/m/c", 0), jute.OpGetData, &jute.GetDataRequest{Path: "/m"}),
-		multi(jute.OpCreateContainer, made("/m/container", 4)),
+		multiOf(jute.OpCreate, createOf("/m/1", 0), jute.OpSetData, &jute.SetDataRequest{Path: "/m/1", Version: 0}, jute.OpDelete, &jute.DeleteRequest{Path: "/m/1", Version: 1}),
+		multiOf(jute.OpCreate, createOf("/m/s-", 2), jute.OpCreate, createOf("/m/s-", 3), jute.OpCheck, check("/m", 0)),
+		multiOf(jute.OpCreate, createOf("/m/2", 0), jute.OpCheck, check("/m", 1), jute.OpCreate, createOf("/m/3", 0)),
+		multiOf(jute.OpCheck, check("/none", 0), jute.OpCreate, createOf("/m/3", 0)),
+		multiOf(jute.OpCreate, createOf("/m/4", 1), jute.OpCreate, createOf("/m/4/5", 0)),
+		multiOf(jute.OpDelete, &jute.DeleteRequest{Path: "/m", Version: -1}),
+		multiOf(jute.OpCreate, createOf("/m/b", 9)),
+		multiOf(jute.OpGetData, &jute.GetDataRequest{Path: "/m"}),
+		multiOf(jute.OpCreate, createOf("/m/c", 0), jute.OpGetData, &jute.GetDataRequest{Path: "/m"}),
+		multiOf(jute.OpCreateContainer, createOf("/m/container", 4)),
 	} {
 		a.ask(jute.OpMulti, request)
 		a.ask(jute.OpGetChildren2, jute.GetChildren2Request{Path: "/m"})
 		a.ask(jute.OpMultiRead, request)
 	}
-	a.ask(jute.OpMultiRead, multi(jute.OpGetData, &jute.GetDataRequest{Path: "/m", Watch: true}, jute.OpGetChildren, &jute.GetChildrenRequest{Path: "/m"}, jute.OpGetData, &jute.GetDataRequest{Path: "/none"}))
+	a.ask(jute.OpMultiRead, multiOf(jute.OpGetData, &jute.GetDataRequest{Path: "/m", Watch: true}, jute.OpGetChildren, &jute.GetChildrenRequest{Path: "/m"}, jute.OpGetData, &jute.GetDataRequest{Path: "/none"}))
 
 	// Watches.
 	for _, path := range []string{"/w", "/w/c", "/", "/m"} {
@@ -172,8 +159,8 @@ func TestAgainstApacheScript(t *testing.T) {
 
 	// Sessions: an end that takes ephemerals along, a wrong password, a return, a future that is not here.
 	e := d.connect()
-	e.ask(jute.OpCreate, open_("/eph", 1))
-	e.ask(jute.OpCreate, open_("/m/eph-", 3))
+	e.ask(jute.OpCreate, createOf("/eph", 1))
+	e.ask(jute.OpCreate, createOf("/m/eph-", 3))
 	b.ask(jute.OpExists, jute.ExistsRequest{Path: "/eph", Watch: true})
 	b.ask(jute.OpGetChildren, jute.GetChildrenRequest{Path: "/m", Watch: true})
 	again := d.open()

@@ -93,11 +93,11 @@ func randomRequest(random *rand.Rand) (jute.OpCode, jute.Record) {
 }
 
 func randomCreate(random *rand.Rand, path string) *jute.CreateRequest {
-	request := open_(path, int32(random.IntN(4)))
+	request := createOf(path, int32(random.IntN(4)))
 	if random.IntN(4) == 0 {
 		request.ACL = []jute.ACL{{Perms: 31, Id: jute.Id{Scheme: "auth"}}, {Perms: 13, Id: jute.Id{Scheme: "ip", ID: "127.0.0.0/8"}}}
 	}
-	return &request
+	return request
 }
 
 // randomMulti leaves out create2 (ZOOKEEPER-4026).

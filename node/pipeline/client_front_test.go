@@ -253,7 +253,7 @@ func TestReadNowRefuses(t *testing.T) {
 	refused(c.conn, plain, "now and then the session has to be touched")
 }
 
-// TestAckBeforeFsync is a defect: a write is answered while it is only in memory.
+// TestDefectAckBeforeFsync: a write is answered while it is only in memory.
 func TestDefectAckBeforeFsync(t *testing.T) {
 	w := newWorld(t, withDefect(defect.AckBeforeFsync))
 	w.slowDisk = true

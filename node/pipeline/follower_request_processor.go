@@ -16,7 +16,7 @@ func (p *followerRequestProcessor) processRequest(r *request) {
 	if r.op == jute.OpSync {
 		p.syncs.push(r)
 	}
-	if r.op == jute.OpSync || isWrite(r.op) {
+	if isForwarded(r.op) {
 		p.learner.Forward(Forwarded{
 			Session: r.session, Cxid: r.cxid, Type: r.op, Body: r.body, Authinfo: r.authinfo,
 		})

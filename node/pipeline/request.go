@@ -80,3 +80,6 @@ func isWrite(op jute.OpCode) bool {
 	}
 	return false
 }
+
+// isForwarded tells whether a learner has to ask the leader for what an op wants.
+func isForwarded(op jute.OpCode) bool { return isWrite(op) || op == jute.OpSync }

@@ -34,6 +34,7 @@ type Server struct {
 	// unapplied are the transactions that are given to the log and not in the tree, oldest first.
 	unapplied fifo[*request]
 
+	containers *containerManager
 	// tracker is a leader's or standalone server's, learnerTracker another one's.
 	tracker        *sessionTracker
 	learnerTracker *learnerSessionTracker
@@ -115,7 +116,9 @@ func (s *Server) setUpChain() {
 	}
 }
 
+// setUpSessions makes this server the one that decides which sessions, and which containers, live.
 func (s *Server) setUpSessions(unknown jute.Code) {
+	s.containers = &containerManager{server: s, checkAt: s.now.Elapsed + containerCheckInterval}
 	s.tracker = newSessionTracker(s.config.TickTime.Milliseconds(), s.now.Elapsed.Milliseconds(), unknown)
 	for _, session := range s.tree.Sessions() {
 		s.tracker.track(session.SessionID, session.TimeOut)
@@ -141,6 +144,7 @@ func (s *Server) Tick(now Now) {
 			s.config.Log.Info("session expired", "session", hex(session))
 			s.submit(&request{session: session, op: jute.OpCloseSession})
 		}
+		s.containers.tick(now)
 	}
 	if now.Elapsed >= s.inspectAt {
 		s.inspectAt = now.Elapsed + inspectionInterval
