@@ -250,12 +250,12 @@ func (s *Store) newSnapshotJob(source *tree.Snapshotter) *snapshotJob {
 
 // takeSnapshot begins a new log file and starts to write a snapshot.
 func (s *Store) takeSnapshot(q queued) {
-	if err := s.log.roll(); err != nil {
-		q.report(nil, err)
-		return
-	}
 	if s.snapshot != nil {
 		q.report(nil, ErrSnapshotBusy)
+		return
+	}
+	if err := s.log.roll(); err != nil {
+		q.report(nil, err)
 		return
 	}
 	task := &snapshotTask{request: q, job: s.newSnapshotJob(q.operation.Snapshot), finished: make(chan struct{})}

@@ -98,12 +98,15 @@ func openTest(t testing.TB, options Options) (*Store, *disk.State) {
 // runner drives a store as a server does.
 type runner struct {
 	*Store
-	ended chan error
+	ended chan struct{}
 }
 
 func run(s *Store) *runner {
-	r := &runner{Store: s, ended: make(chan error, 1)}
-	go func() { r.ended <- s.Run(context.Background()) }()
+	r := &runner{Store: s, ended: make(chan struct{})}
+	go func() {
+		defer close(r.ended)
+		s.Run(context.Background())
+	}()
 	return r
 }
 

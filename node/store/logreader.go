@@ -53,7 +53,7 @@ func openLog(files FS, name string, limit int64) (*logReader, error) {
 	}
 	return &logReader{
 		file: file, path: name, size: size,
-		buffered: bufio.NewReaderSize(io.NewSectionReader(file, 0, size), readBufferSize),
+		buffered: bufio.NewReaderSize(io.NewSectionReader(file, 0, size), int(min(readBufferSize, size))),
 	}, nil
 }
 
@@ -204,10 +204,13 @@ func (r *logReader) laterEntry(rest []byte) int64 {
 	return 0
 }
 
+// zeros is what preallocated room reads as.
+var zeros [readBufferSize]byte
+
 // used returns the end of the last byte at or behind offset that is not zero, or offset.
 func (r *logReader) used(offset int64) (int64, error) {
 	used := offset
-	chunk, zeros := make([]byte, readBufferSize), make([]byte, readBufferSize)
+	chunk := make([]byte, min(readBufferSize, r.size-offset))
 	for at := offset; at < r.size; {
 		n := min(int64(len(chunk)), r.size-at)
 		if _, err := r.file.ReadAt(chunk[:n], at); err != nil && !errors.Is(err, io.EOF) {

@@ -1,0 +1,131 @@
+package store
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"ordeal/node/disk"
+)
+
+func TestReadFrom(t *testing.T) {
+	snapshot := snapshotOf(t, Plain)
+	one := int64(len(entryAt(1).Payload))
+	e2 := func(counter int64) int64 { return zxid(2, counter) }
+	for name, c := range map[string]struct {
+		directory directory
+		from      int64
+		sizeMax   int64
+		expected  []int64
+	}{
+		"the first":                  {directory{"log.1": logOf(1, 2, 3)}, 1, 0, upTo(3)},
+		"in the middle":              {directory{"log.1": logOf(1, 2, 3)}, 2, 0, []int64{2, 3}},
+		"the last":                   {directory{"log.1": logOf(1, 2, 3)}, 3, 0, []int64{3}},
+		"behind the last":            {directory{"log.1": logOf(1, 2, 3)}, 9, 0, []int64{3}},
+		"before the first":           {directory{"log.2": logOf(2, 3)}, 1, 0, nil},
+		"no log":                     {directory{}, 1, 0, nil},
+		"over several files":         {directory{"log.1": logOf(1, 2), "log.3": logOf(3), "log.4": logOf(4)}, 2, 0, []int64{2, 3, 4}},
+		"from a file's start":        {directory{"log.1": logOf(1, 2), "log.3": logOf(3), "log.4": logOf(4)}, 3, 0, []int64{3, 4}},
+		"of another history":         {directory{"log.1": logOf(1, 2), "log.200000001": logOf(e2(1))}, 5, 0, []int64{2, e2(1)}},
+		"just small enough":          {directory{"log.1": logOf(1, 2, 3)}, 2, 2 * one, []int64{2, 3}},
+		"too much":                   {directory{"log.1": logOf(1, 2, 3)}, 2, 2*one - 1, nil},
+		"a hole":                     {directory{"log.1": logOf(1, 2), "log.4": logOf(4)}, 1, 0, nil},
+		"a hole before":              {directory{"log.1": logOf(1, 2), "log.4": logOf(4, 5)}, 4, 0, []int64{4, 5}},
+		"an installed snapshot":      {directory{"log.1": logOf(1, 2), "snapshot.200000000": nil, "log.200000001": logOf(e2(1))}, 2, 0, nil},
+		"before an installed one":    {directory{"log.1": logOf(1, 2), "snapshot.200000000": nil, "log.200000001": logOf(e2(1), e2(2))}, e2(1), 0, []int64{e2(1), e2(2)}},
+		"a snapshot of a logged one": {directory{"log.1": logOf(1, 2), "snapshot.2": nil, "log.200000001": logOf(e2(1))}, 2, 0, []int64{2, e2(1)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			files := newMemoryFS()
+			files.put(inData("snapshot.0"), snapshot)
+			s, _ := openTest(t, testOptions(files))
+			defer s.Close()
+			for name, content := range c.directory {
+				files.put(inData(name), content)
+			}
+			entries, err := s.ReadFrom(c.from, c.sizeMax)
+			require.NoError(t, err)
+			require.Equal(t, c.expected, zxidsOf(entries))
+			for _, e := range entries {
+				require.Equal(t, entryAt(e.Zxid).Payload, e.Payload)
+			}
+		})
+	}
+}
+
+// TestReadFromBesideTheWriter reads while entries are appended: what it gets has no hole and is whole.
+func TestReadFromBesideTheWriter(t *testing.T) {
+	options := testOptions(nil)
+	options.DataDir = t.TempDir()
+	s, _ := openTest(t, options)
+	r := run(s)
+	r.must(t, logged(1)...)
+	const last = 2000
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for z := int64(2); z <= last; z++ {
+			operations := logged(z)
+			if z%100 == 0 {
+				operations = append(operations, disk.Operation{Kind: disk.TakeSnapshot, Snapshot: treeOf(upTo(z)...).Snapshot()})
+			}
+			for _, result := range r.do(operations...)[:2] {
+				if result.Err != nil {
+					t.Errorf("append %d: %v", z, result.Err)
+				}
+			}
+		}
+	}()
+	for reading := true; reading; {
+		select {
+		case <-done:
+			reading = false
+		default:
+		}
+		entries, err := s.ReadFrom(1, 0)
+		require.NoError(t, err)
+		require.Equal(t, upTo(int64(len(entries))), zxidsOf(entries))
+	}
+	entries, err := s.ReadFrom(1, 0)
+	require.NoError(t, err)
+	require.Len(t, entries, last)
+	require.NoError(t, r.stop())
+}
+
+func TestPurge(t *testing.T) {
+	files := newMemoryFS()
+	s, _ := openTest(t, testOptions(files))
+	r := run(s)
+	for z := int64(1); z <= 6; z++ {
+		r.must(t, logged(z)...)
+		r.must(t, disk.Operation{Kind: disk.TakeSnapshot, Snapshot: treeOf(upTo(z)...).Snapshot()})
+	}
+	files.put(inData("snapshot.5"), flipped(files.get(inData("snapshot.5"))))
+	require.NoError(t, s.Purge(1), "at least %d are kept", RetainMin)
+	require.Equal(t, "log.3 log.4 log.5 log.6 snapshot.3 snapshot.4 snapshot.5 snapshot.6", files.listing(dataDir+"/"+versionDir))
+	require.NoError(t, s.Purge(5), "there are not so many")
+	require.Equal(t, "log.3 log.4 log.5 log.6 snapshot.3 snapshot.4 snapshot.5 snapshot.6", files.listing(dataDir+"/"+versionDir))
+	require.NoError(t, r.stop())
+	for _, gone := range []string{"", "snapshot.6", "snapshot.4"} {
+		if gone != "" {
+			require.NoError(t, files.Remove(inData(gone)))
+		}
+		s, state := openTest(t, testOptions(files))
+		require.NoError(t, s.Close())
+		sameTree(t, treeOf(upTo(6)...), state.Tree)
+	}
+}
+
+func TestSnapshotSize(t *testing.T) {
+	files := newMemoryFS()
+	s, _ := openTest(t, testOptions(files))
+	require.Equal(t, int64(len(files.get(inData("snapshot.0")))), s.SnapshotSize())
+	r := run(s)
+	r.must(t, logged(1, 2)...)
+	r.must(t, disk.Operation{Kind: disk.TakeSnapshot, Snapshot: treeOf(1, 2).Snapshot()})
+	require.Equal(t, int64(len(files.get(inData("snapshot.2")))), s.SnapshotSize())
+	require.NoError(t, r.stop())
+	s, _ = openTest(t, testOptions(files))
+	require.Equal(t, int64(len(files.get(inData("snapshot.2")))), s.SnapshotSize())
+	require.NoError(t, s.Close())
+}

@@ -1,0 +1,268 @@
+package store
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"ordeal/node/defect"
+	"ordeal/node/jute"
+)
+
+// directory is what a test's data directory holds.
+type directory map[string][]byte
+
+func (d directory) files() *memoryFS {
+	files := newMemoryFS()
+	for name, content := range d {
+		files.put(inData(name), content)
+	}
+	return files
+}
+
+func flipped(content []byte) []byte {
+	return changed(content, len(content)/2, content[len(content)/2]^1)
+}
+
+func TestRecoverOk(t *testing.T) {
+	snapshot := func(n int64) []byte { return snapshotOf(t, Plain, upTo(n)...) }
+	e2 := zxid(2, 1)
+	for name, c := range map[string]struct {
+		directory         directory
+		options           func(*Options)
+		history           []int64
+		current, accepted int64
+	}{
+		"a server's first start":             {directory{}, nil, nil, 0, 0},
+		"only the first snapshot":            {directory{"snapshot.0": snapshot(0)}, nil, nil, 0, 0},
+		"a snapshot and a log":               {directory{"snapshot.0": snapshot(0), "log.1": logOf(1, 2)}, nil, upTo(2), 0, 0},
+		"the log goes on in other files":     {directory{"snapshot.0": snapshot(0), "log.1": logOf(1, 2), "log.3": logOf(3)}, nil, upTo(3), 0, 0},
+		"the snapshot is in mid-log":         {directory{"snapshot.2": snapshot(2), "log.1": logOf(1, 2, 3)}, nil, upTo(3), 0, 0},
+		"the log is older than the snapshot": {directory{"snapshot.3": snapshot(3), "log.1": logOf(1, 2)}, nil, upTo(3), 0, 0},
+		"the snapshot is all there is":       {directory{"snapshot.3": snapshot(3)}, nil, upTo(3), 0, 0},
+		"gz":                                 {directory{"snapshot.2.gz": snapshotOf(t, Gzip, 1, 2), "log.3": logOf(3)}, nil, upTo(3), 0, 0},
+		"snappy":                             {directory{"snapshot.2.snappy": snapshotOf(t, Snappy, 1, 2), "log.3": logOf(3)}, nil, upTo(3), 0, 0},
+		"a new epoch":                        {directory{"snapshot.2": snapshot(2), "log.200000001": logOf(e2)}, nil, []int64{1, 2, e2}, 2, 2},
+		"the newest snapshot is damaged": {
+			directory{"snapshot.0": snapshot(0), "snapshot.2": flipped(snapshot(2)), "log.1": logOf(1, 2), "log.3": logOf(3)},
+			nil, upTo(3), 0, 0,
+		},
+		"the newest snapshot is not finished": {
+			directory{"snapshot.0": snapshot(0), "snapshot.2": snapshot(2)[:100], "log.1": logOf(1, 2), "log.3": logOf(3)},
+			nil, upTo(3), 0, 0,
+		},
+		"an older snapshot is damaged": {
+			directory{"snapshot.0": flipped(snapshot(0)), "snapshot.2": snapshot(2), "log.1": logOf(1, 2), "log.3": logOf(3)},
+			nil, upTo(3), 0, 0,
+		},
+		"the last log has no byte":    {directory{"snapshot.0": snapshot(0), "log.1": logOf(1), "log.2": nil}, nil, upTo(1), 0, 0},
+		"the last log has no header":  {directory{"snapshot.0": snapshot(0), "log.1": logOf(1), "log.2": make([]byte, 9000)}, nil, upTo(1), 0, 0},
+		"the last log has no entry":   {directory{"snapshot.0": snapshot(0), "log.1": logOf(1), "log.2": padded(logOf())}, nil, upTo(1), 0, 0},
+		"the only log has no entry":   {directory{"snapshot.0": snapshot(0), "log.1": padded(logOf())}, nil, nil, 0, 0},
+		"a log in between is torn":    {directory{"snapshot.0": snapshot(0), "log.1": padded(logOf(1, 2)[:160]), "log.2": logOf(2, 3)}, nil, upTo(3), 0, 0},
+		"only logs that hold nothing": {directory{"log.1": nil}, nil, nil, 0, 0},
+		"logs without a snapshot, trusted": {
+			directory{"log.1": logOf(1, 2)}, func(o *Options) { o.TrustEmptySnapshot = true }, upTo(2), 0, 0,
+		},
+		"other people's files": {
+			directory{"snapshot.0": snapshot(0), "log.1": logOf(1), "log.2.bak": []byte("x"), "snapshot.9.tmp": []byte("x"), "acl": nil},
+			nil, upTo(1), 0, 0,
+		},
+		"epoch files": {directory{"snapshot.0": snapshot(0), "acceptedEpoch": []byte("7"), "currentEpoch": []byte("6\n")}, nil, nil, 6, 7},
+		"the crash between log and currentEpoch": {
+			directory{"snapshot.2": snapshot(2), "log.200000001": logOf(e2), "acceptedEpoch": []byte("3"), "currentEpoch": []byte("1")},
+			nil, []int64{1, 2, e2}, 2, 3,
+		},
+		"accepted epochs are forgotten": {
+			directory{"snapshot.2": snapshot(2), "log.200000001": logOf(e2), "acceptedEpoch": []byte("9"), "currentEpoch": []byte("5")},
+			func(o *Options) { o.Defects = defect.Set{defect.ForgetEpochs: true} }, []int64{1, 2, e2}, 5, 2,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			files := c.directory.files()
+			options := testOptions(files)
+			if c.options != nil {
+				c.options(&options)
+			}
+			s, state := openTest(t, options)
+			sameTree(t, treeOf(c.history...), state.Tree)
+			require.Equal(t, c.current, state.CurrentEpoch)
+			require.Equal(t, c.accepted, state.AcceptedEpoch)
+
+			r := run(s)
+			last := int64(0)
+			if len(c.history) > 0 {
+				last = c.history[len(c.history)-1]
+			}
+			r.must(t, logged(last+1)...)
+			require.NoError(t, r.stop())
+			s, state = openTest(t, options)
+			require.NoError(t, s.Close())
+			sameTree(t, treeOf(append(c.history, last+1)...), state.Tree)
+		})
+	}
+}
+
+func TestRecoverBad(t *testing.T) {
+	snapshot := func(n int64) []byte { return snapshotOf(t, Plain, upTo(n)...) }
+	e2 := zxid(2, 1)
+	type check struct {
+		directory directory
+		message   string
+	}
+	for name, c := range map[string]check{
+		"logs without a snapshot":            {directory{"log.1": logOf(1)}, "no snapshot in /data/version-2"},
+		"not one whole snapshot":             {directory{"snapshot.2": flipped(snapshot(2)), "log.3": logOf(3)}, "not one snapshot"},
+		"not one whole snapshot and no log":  {directory{"snapshot.2": flipped(snapshot(2))}, "not one snapshot"},
+		"a damaged log":                      {directory{"snapshot.0": snapshot(0), "log.1": flipped(logOf(1, 2))}, "/data/version-2/log.1 is damaged at byte"},
+		"a log is missing":                   {directory{"snapshot.0": snapshot(0), "log.1": logOf(1), "log.3": logOf(3)}, "transaction 0x3 stands behind 0x1"},
+		"the first log is missing":           {directory{"snapshot.0": snapshot(0), "log.2": logOf(2)}, "transaction 0x2 stands behind 0x0"},
+		"a log with a hole":                  {directory{"snapshot.0": snapshot(0), "log.1": logOf(1, 3)}, "transaction 0x3 stands behind 0x1"},
+		"an entry twice (4712)":              {directory{"snapshot.0": snapshot(0), "log.1": logOf(1, 2, 2)}, "transaction 0x2 stands behind 0x2"},
+		"an epoch that does not begin":       {directory{"snapshot.0": snapshot(0), "log.1": logOf(1, e2+1)}, "transaction 0x200000002 stands behind 0x1"},
+		"trusted logs that begin too late":   {directory{"log.2": logOf(2)}, "no snapshot"},
+		"the damaged snapshot was all":       {directory{"snapshot.0": snapshot(0), "snapshot.2": flipped(snapshot(2))}, "no log holds the state of transaction 0x2"},
+		"the log ends before the damaged":    {directory{"snapshot.0": snapshot(0), "snapshot.2": flipped(snapshot(2)), "log.1": logOf(1)}, "no log holds the state of transaction 0x2"},
+		"the log goes on behind the damaged": {directory{"snapshot.0": snapshot(0), "snapshot.2": flipped(snapshot(2)), "log.1": logOf(1), "log.3": logOf(3)}, "transaction 0x3 stands behind 0x1"},
+		"an entry that is no transaction":    {directory{"snapshot.0": snapshot(0), "log.1": join(logOf(), record(loneCheck()))}, "unsupported type 13"},
+		"state that vanished":                {directory{"currentEpoch": []byte("3"), "acceptedEpoch": []byte("3")}, "its snapshots and logs are gone"},
+		"an epoch that is text":              {directory{"snapshot.0": snapshot(0), "currentEpoch": []byte("three")}, `currentEpoch is damaged at byte 0: "three" is not an epoch`},
+		"an empty epoch":                     {directory{"snapshot.0": snapshot(0), "acceptedEpoch": nil}, "acceptedEpoch is damaged"},
+		"a negative epoch":                   {directory{"snapshot.0": snapshot(0), "acceptedEpoch": []byte("-1")}, "acceptedEpoch is damaged"},
+		"the log is beyond what was accepted": {
+			directory{"snapshot.2": snapshot(2), "log.200000001": logOf(e2), "acceptedEpoch": []byte("1"), "currentEpoch": []byte("1")},
+			"only epoch 1 was accepted",
+		},
+		"accepted less than entered": {
+			directory{"snapshot.0": snapshot(0), "acceptedEpoch": []byte("1"), "currentEpoch": []byte("2")}, "only epoch 1 was accepted",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			files := c.directory.files()
+			before := files.clone()
+			_, _, err := Open(testOptions(files))
+			require.ErrorContains(t, err, c.message)
+			require.ErrorContains(t, err, "open data directory /data: ")
+			for _, name := range mustList(t, before) {
+				require.Equal(t, before.get(inData(name)), files.get(inData(name)), "%s must be left as it was", name)
+			}
+		})
+	}
+}
+
+func mustList(t *testing.T, files *memoryFS) []string {
+	names, err := files.List(dataDir + "/" + versionDir)
+	require.NoError(t, err)
+	return names
+}
+
+// loneCheck is what Apache's server logs for a check outside of a multi, and cannot read again (2623).
+func loneCheck() []byte {
+	var e jute.Encoder
+	jute.TxnHeader{ClientID: 1, Zxid: 1, Type: jute.OpCheck}.Encode(&e)
+	e.String("/")
+	e.Int(0)
+	return e.Bytes()
+}
+
+func TestDirectoriesMustNotBeMixed(t *testing.T) {
+	options := testOptions(nil)
+	options.LogDir = "/logs"
+	logs := options.LogDir + "/" + versionDir + "/"
+	t.Run("apart", func(t *testing.T) {
+		options, files := options, newMemoryFS()
+		options.FS = files
+		s, _ := openTest(t, options)
+		r := run(s)
+		r.must(t, logged(1, 2)...)
+		require.NoError(t, r.stop())
+		require.NotNil(t, files.get(logs+"log.1"))
+		s, state := openTest(t, options)
+		require.NoError(t, s.Close())
+		sameTree(t, treeOf(1, 2), state.Tree)
+	})
+	for name, misplaced := range map[string]string{"a log among the snapshots": inData("log.1"), "a snapshot among the logs": logs + "snapshot.1"} {
+		t.Run(name, func(t *testing.T) {
+			options, files := options, newMemoryFS()
+			options.FS = files
+			files.put(misplaced, nil)
+			_, _, err := Open(options)
+			require.ErrorContains(t, err, misplaced)
+			require.ErrorContains(t, err, "move the")
+		})
+	}
+}
+
+func TestNoTwoServersShareADirectory(t *testing.T) {
+	for name, files := range map[string]FS{"memory": newMemoryFS(), "disk": nil} {
+		t.Run(name, func(t *testing.T) {
+			options := testOptions(files)
+			if files == nil {
+				options.DataDir = t.TempDir()
+			}
+			first, _ := openTest(t, options)
+			_, _, err := Open(options)
+			require.ErrorContains(t, err, "another server may be using this directory")
+			require.NoError(t, first.Close())
+			second, _ := openTest(t, options)
+			require.NoError(t, second.Close())
+		})
+	}
+}
+
+func TestInitialize(t *testing.T) {
+	marker := dataDir + "/" + initializeName
+	t.Run("required and missing", func(t *testing.T) {
+		options := testOptions(newMemoryFS())
+		options.RequireInitialize = true
+		s, state := openTest(t, options)
+		require.NoError(t, s.Close())
+		require.Equal(t, int64(-1), state.Tree.LastZxid())
+		require.Zero(t, state.CurrentEpoch)
+	})
+	t.Run("required and there", func(t *testing.T) {
+		files := newMemoryFS()
+		files.put(marker, nil)
+		options := testOptions(files)
+		options.RequireInitialize = true
+		for range 2 { // the second time there is a snapshot
+			s, state := openTest(t, options)
+			require.NoError(t, s.Close())
+			require.Zero(t, state.Tree.LastZxid())
+			require.NotContains(t, files.names, marker)
+		}
+	})
+}
+
+func TestDigests(t *testing.T) {
+	header, txn := txnAt(3)
+	withDigest := func(digest int64) []byte {
+		return record(jute.EncodePayload(header, txn, &jute.TxnDigest{Version: jute.DigestVersion, TreeDigest: digest}))
+	}
+	wrongSnapshot := snapshotOf(t, Plain, 1, 2)
+	wrongSnapshot = wrongSnapshot[:len(wrongSnapshot)-(8+4+8)-sealSize]
+	var trailer jute.Encoder
+	trailer.Long(2)
+	trailer.Int(jute.DigestVersion)
+	trailer.Long(12345)
+	for name, c := range map[string]struct {
+		directory directory
+		zxids     []int64
+	}{
+		"right":                 {directory{"snapshot.2": snapshotOf(t, Plain, 1, 2), "log.3": join(logOf(), withDigest(treeOf(1, 2, 3).Digest()))}, nil},
+		"wrong in the log":      {directory{"snapshot.2": snapshotOf(t, Plain, 1, 2), "log.3": join(logOf(), withDigest(1))}, []int64{3}},
+		"wrong in the snapshot": {directory{"snapshot.2": resealed(wrongSnapshot, trailer.Bytes()), "log.3": logOf(3)}, []int64{2}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			options := testOptions(c.directory.files()).withDefaults()
+			r, err := options.directories().replay(noLimit)
+			require.NoError(t, err, "a digest never keeps a server from starting")
+			var zxids []int64
+			for _, d := range r.digests {
+				zxids = append(zxids, d.Zxid)
+			}
+			require.Equal(t, c.zxids, zxids)
+			sameZnodes(t, treeOf(1, 2, 3), r.tree)
+		})
+	}
+}
