@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"sync"
@@ -55,7 +56,7 @@ type Writer struct {
 	stopped chan struct{}
 
 	// The rest belongs to the flushing goroutine.
-	file       *os.File
+	file       sink
 	encoder    *zstd.Encoder
 	held       batch // taken from pending, younger than holdBack
 	lines      []byte
@@ -79,10 +80,24 @@ func NewWriter(path string) (*Writer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create history: %w", err)
 	}
+	w, err := newWriter(file)
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return w, nil
+}
+
+// sink is what a Writer needs of a file.
+type sink interface {
+	io.WriteCloser
+	Sync() error
+}
+
+func newWriter(file sink) (*Writer, error) {
 	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest),
 		zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(windowBytes))
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("create history: %w", err), file.Close())
+		return nil, fmt.Errorf("create history: %w", err)
 	}
 	w := &Writer{
 		base: time.Now(), file: file, encoder: encoder,
