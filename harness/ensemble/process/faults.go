@@ -21,7 +21,7 @@ func (e *Ensemble) Refuses() map[history.FaultKind]string {
 	return refused
 }
 
-// Inject applies a fault. If it fails, Heal takes back what was done nevertheless.
+// Inject applies a fault. If it fails, it takes back itself what was done.
 func (e *Ensemble) Inject(ctx context.Context, fault history.Fault) error {
 	if why, refused := e.Refuses()[fault.Kind]; refused {
 		return fmt.Errorf("%s is not possible: %s", fault, why)
@@ -29,6 +29,13 @@ func (e *Ensemble) Inject(ctx context.Context, fault history.Fault) error {
 	members, err := e.find(fault)
 	if err != nil {
 		return fmt.Errorf("%s is not possible: %w", fault, err)
+	}
+	if fault.Kind != history.Cut && fault.Kind != history.ClientCut {
+		for _, m := range members {
+			if !m.isRunning() {
+				return fmt.Errorf("%s is not possible: member %d is not running", fault, m.id)
+			}
+		}
 	}
 	e.mutex.Lock()
 	_, known := e.faults[fault.ID]
@@ -40,7 +47,7 @@ func (e *Ensemble) Inject(ctx context.Context, fault history.Fault) error {
 		return fmt.Errorf("%s: a fault numbered %d is on already", fault, fault.ID)
 	}
 	if err := e.apply(ctx, fault, members); err != nil {
-		return fmt.Errorf("%s: %w", fault, err)
+		return errors.Join(fmt.Errorf("%s: %w", fault, err), e.Heal(context.WithoutCancel(ctx), fault))
 	}
 	return nil
 }
@@ -55,13 +62,6 @@ func (e *Ensemble) apply(ctx context.Context, fault history.Fault, members []*me
 			mode = history.Drop
 		}
 		return e.mesh.CutClients(ctx, fault.ID, fault.Members, mode)
-	}
-	for _, m := range members {
-		if !m.isRunning() {
-			return fmt.Errorf("member %d is not running", m.id)
-		}
-	}
-	switch fault.Kind {
 	case history.Kill, history.PowerLoss:
 		for _, m := range members {
 			m.hold(fault.ID)

@@ -230,8 +230,14 @@ func stop(ctx context.Context, members []*member) error {
 	return errors.Join(failures...)
 }
 
+// killPatience bounds the wait for a killed process, which is only as long as the kernel needs to take
+// its memory back. It does not end with the caller's context: members half dead help nobody.
+const killPatience = 10 * time.Second
+
 // kill ends members by SIGKILL, all at the same moment, and waits until they are gone.
 func kill(ctx context.Context, members []*member) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), killPatience)
+	defer cancel()
 	var failures []error
 	for _, m := range members {
 		if m.isRunning() {

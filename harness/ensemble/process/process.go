@@ -28,7 +28,7 @@ type Ensemble struct {
 	waiters   sync.WaitGroup
 
 	mutex  sync.Mutex
-	faults map[int]history.Fault // by ID: those that are on, or were tried
+	faults map[int]history.Fault // those that are on, by ID
 
 	closeOnce  sync.Once
 	closeError error

@@ -32,8 +32,7 @@ func TestMembersAreKilledAndStartedAgain(t *testing.T) {
 	_, err := identify(before)
 	require.Error(t, err, "the process is gone")
 	require.ErrorContains(t, r.Inject(t.Context(), history.Fault{ID: 2, Kind: history.Kill, Members: []int{2}}), "member 2 is not running")
-	require.NoError(t, r.Heal(t.Context(), history.Fault{ID: 2}))
-	require.False(t, r.members[1].isRunning(), "the first fault wants it down")
+	require.ErrorContains(t, r.Heal(t.Context(), history.Fault{ID: 2}), "no fault numbered 2 is on")
 	require.NoError(t, r.Heal(t.Context(), fault))
 	require.NotEqual(t, before, r.pid(2))
 	require.NoError(t, r.LinksPass(t.Context()))
@@ -82,6 +81,29 @@ func TestAPausedMemberStandsStillUntilItIsResumed(t *testing.T) {
 	require.False(t, r.members[0].isRunning())
 	require.NoError(t, r.Heal(t.Context(), kill))
 	require.True(t, r.members[0].isRunning())
+}
+
+func TestAFaultThatFailsLeavesNothingOn(t *testing.T) {
+	r := startFake(t, 2)
+	kill := history.Fault{ID: 1, Kind: history.Kill, Members: []int{1}}
+	require.NoError(t, r.Inject(t.Context(), kill))
+	pause := history.Fault{ID: 2, Kind: history.Pause, Members: []int{1, 2}}
+	require.ErrorContains(t, r.Inject(t.Context(), pause), "member 1 is not running")
+	require.NotEqual(t, "T", r.processState(2))
+	require.NoError(t, r.Heal(t.Context(), kill))
+
+	// The second link does not exist, so the first is not cut.
+	cut := history.Fault{ID: 3, Kind: history.Cut, Mode: history.Drop, Links: []history.Link{{From: 1, To: 2}, {From: 1, To: 3}}}
+	require.ErrorContains(t, r.Inject(t.Context(), cut), "no link 1→3")
+	require.NoError(t, r.LinksPass(t.Context()))
+
+	// A stop that cannot be waited for is taken back by a start.
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	before := r.pid(2)
+	require.ErrorContains(t, r.Inject(ended, history.Fault{ID: 4, Kind: history.Stop, Members: []int{2}}), "member 2")
+	require.True(t, r.members[1].isRunning())
+	require.NotEqual(t, before, r.pid(2))
 }
 
 func TestStopEndsPausedMembersToo(t *testing.T) {
