@@ -92,6 +92,14 @@ func TestBackPressure(t *testing.T) {
 	require.False(t, w.paused)
 	require.Len(t, c.receive(), 12)
 	require.Zero(t, w.server.Outstanding())
+
+	w.slowDisk = true
+	for range 8 {
+		c.send(jute.OpCreate, createOf("/n-", 2))
+	}
+	require.True(t, w.paused)
+	w.server.Shutdown()
+	require.False(t, w.paused, "a server that leaves its role leaves no pause behind")
 }
 
 func TestRequestsOfAClosedConnectionTakeEffect(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"ordeal/node/defect"
 	"ordeal/node/disk"
 	"ordeal/node/jute"
 	"ordeal/node/tree"
@@ -52,7 +53,7 @@ type Server struct {
 }
 
 // inspectionInterval is how often connections are looked at for silence.
-const inspectionInterval = 50 * time.Millisecond
+const inspectionInterval = 500 * time.Millisecond
 
 // New starts a server in config.Role on a tree that is synchronised for it. A leader starts when a
 // quorum has acknowledged NEWLEADER; it moves the tree's last zxid to Epoch<<32 and gives every
@@ -148,6 +149,9 @@ func (s *Server) Tick(now Now) {
 	}
 	if now.Elapsed >= s.inspectAt {
 		s.inspectAt = now.Elapsed + inspectionInterval
+		if s.config.Defects.On(defect.LateWatch) {
+			s.inspectAt = now.Elapsed + lateEventDelay
+		}
 		s.inspectConnections()
 	}
 	s.run()
@@ -221,6 +225,9 @@ func (s *Server) Synced(ticket disk.Ticket) {
 func (s *Server) Shutdown() []disk.Entry {
 	for _, c := range s.connectionsInOrder() {
 		s.closeConnection(c)
+	}
+	if s.paused {
+		s.setPaused(false) // or the next role's clients would never be heard
 	}
 	s.closed = true
 	s.sync.drain()

@@ -194,7 +194,7 @@ func TestSilentConnectionsAreClosed(t *testing.T) {
 	c := w.open()
 	w.pass(handshakeMax - 100*time.Millisecond)
 	require.False(t, c.isClosed())
-	w.pass(300 * time.Millisecond)
+	w.pass(100*time.Millisecond + 2*inspectionInterval)
 	require.True(t, c.isClosed())
 }
 
