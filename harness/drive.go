@@ -57,6 +57,9 @@ func (r *run) startClients(ctx context.Context) (*crowd, error) {
 	if err != nil {
 		return nil, err
 	}
+	if r.plan.Lull > 0 {
+		pace.WithLulls(r.plan.Burst, r.plan.Lull)
+	}
 	steps, end := context.WithCancel(ctx)
 	c := &crowd{start: r.writer.Now(), end: end, healed: make(chan struct{})}
 	c.until = c.start + r.plan.Duration

@@ -43,11 +43,12 @@ func actors(n int, seed uint64) []actor {
 	return all
 }
 
-// clients turns actors into the clients of a workload.
+// clients turns actors into the clients of a workload, which move to another member now and then.
 func clients[C Client](n int, seed uint64, newClient func(actor) C) []Client {
 	var all []Client
 	for _, a := range actors(n, seed) {
-		all = append(all, newClient(a))
+		moves := rand.New(rand.NewPCG(^seed, uint64(a.number)))
+		all = append(all, &roamer{Client: newClient(a), random: moves, next: roamTime(moves)})
 	}
 	return all
 }

@@ -50,4 +50,7 @@ type Step struct {
 	Do *history.Request
 	// Wait asks to be called again after this time, or earlier when a Notify comes.
 	Wait time.Duration
+	// Move asks that the session goes on with another member, as a client does that balances its
+	// load: a server that is behind what the session has seen must not take it.
+	Move bool
 }

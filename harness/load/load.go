@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -43,7 +44,8 @@ func Run(ctx context.Context, options Options, steps workloads.Client) error {
 	if err != nil {
 		return fmt.Errorf("run a workload client: %w", err)
 	}
-	r := runner{options: options, client: c, steps: steps}
+	random := rand.New(rand.NewPCG(options.Client.Seed, uint64(options.Client.Client)))
+	r := runner{options: options, client: c, steps: steps, random: random}
 	r.run(ctx)
 	if options.Hold != nil {
 		select {
@@ -106,6 +108,7 @@ type runner struct {
 	options Options
 	client  *client.Client
 	steps   workloads.Client
+	random  *rand.Rand // chooses members to move to
 }
 
 func (r *runner) run(ctx context.Context) {
@@ -123,6 +126,9 @@ func (r *runner) run(ctx context.Context) {
 			}
 		case step.Wait > 0:
 			r.wait(ctx, min(step.Wait, r.options.Until-now))
+		case step.Move:
+			members := r.options.Client.Members
+			r.client.Prefer(members[r.random.IntN(len(members))].Number)
 		default:
 			panic("load: a workload's step with nothing to do and no time to wait")
 		}
@@ -184,9 +190,11 @@ func (c *Counts) Totals() (ok, failed, unknown int64) {
 // Pace spreads the operations of all clients that share it evenly over time. A nil Pace sets no
 // limit.
 type Pace struct {
-	interval time.Duration
-	mu       sync.Mutex
-	next     time.Time
+	interval    time.Duration
+	burst, lull time.Duration // load and silence in turn; no silence if lull is 0
+	start       time.Time
+	mu          sync.Mutex
+	next        time.Time
 }
 
 // NewPace allows this many operations a second, all clients together.
@@ -195,6 +203,25 @@ func NewPace(perSecond float64) (*Pace, error) {
 		return nil, errors.New("a rate must be more than 0 operations a second")
 	}
 	return &Pace{interval: time.Duration(float64(time.Second) / perSecond)}, nil
+}
+
+// WithLulls lets bursts of load and silence follow one another, from now on. Much that goes wrong in
+// a recovery is mended, and hidden, by the next write: silence leaves it to be seen.
+func (p *Pace) WithLulls(burst, lull time.Duration) *Pace {
+	p.burst, p.lull, p.start = burst, lull, time.Now()
+	return p
+}
+
+// outOfLull is the first moment from turn on that is not in a lull.
+func (p *Pace) outOfLull(turn time.Time) time.Time {
+	if p.lull == 0 {
+		return turn
+	}
+	within := turn.Sub(p.start) % (p.burst + p.lull)
+	if within < p.burst {
+		return turn
+	}
+	return turn.Add(p.burst + p.lull - within)
 }
 
 // Wait waits for the caller's turn. Turns that nobody took are not made up for.
@@ -207,8 +234,8 @@ func (p *Pace) Wait(ctx context.Context) error {
 	if p.next.Before(now) {
 		p.next = now
 	}
-	turn := p.next
-	p.next = p.next.Add(p.interval)
+	turn := p.outOfLull(p.next)
+	p.next = turn.Add(p.interval)
 	p.mu.Unlock()
 	timer := time.NewTimer(turn.Sub(now))
 	defer timer.Stop()

@@ -49,7 +49,9 @@ type Options struct {
 func (o Options) Fill() Options {
 	if len(o.Defects) == 0 {
 		for _, d := range defect.Catalogue {
-			o.Defects = append(o.Defects, string(d.Name))
+			if !d.SimulatorOnly {
+				o.Defects = append(o.Defects, string(d.Name))
+			}
 		}
 	}
 	if o.Seeds == 0 {

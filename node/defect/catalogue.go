@@ -6,7 +6,7 @@ var Catalogue = []Description{
 		Name: CommitBeforeQuorum, Issue: "",
 		Summary:    "the leader answers a write before a quorum has it",
 		Guarantees: []string{"durability", "linearizable", "convergence"},
-		Workloads:  []string{"register", "set"}, Nemeses: []string{"partition-leader", "kill-leader"},
+		Workloads:  []string{"register", "set"}, Nemeses: []string{"partition-leader"},
 	},
 	{
 		Name: AckBeforeFsync, Issue: "ZOOKEEPER-4646",
@@ -18,7 +18,7 @@ var Catalogue = []Description{
 		Name: SkipTrunc, Issue: "ZOOKEEPER-1154",
 		Summary:    "a learner keeps transactions that the leader told it to truncate",
 		Guarantees: []string{"convergence", "session-order", "durability"},
-		Workloads:  []string{"register", "set"}, Nemeses: []string{"partition-leader"},
+		Workloads:  []string{"register", "set"}, Nemeses: []string{"partition-leader"}, NeedsSilence: true,
 	},
 	{
 		Name: ServeUnsynchronised, Issue: "",
@@ -66,6 +66,6 @@ var Catalogue = []Description{
 		Name: ForgetEpochs, Issue: "ZOOKEEPER-335",
 		Summary:    "a server forgets the epoch that it accepted when it restarts",
 		Guarantees: []string{"durability", "convergence", "linearizable"},
-		Workloads:  []string{"register", "set"}, Nemeses: []string{"kill-leader", "power-loss"},
+		Workloads:  []string{"register", "set"}, Nemeses: []string{"kill-leader", "power-loss"}, SimulatorOnly: true,
 	},
 }

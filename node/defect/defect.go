@@ -56,6 +56,10 @@ type Description struct {
 	Nemeses   []string
 	// NeedsPowerLoss is true if it shows only where un-synced bytes are lost.
 	NeedsPowerLoss bool
+	// NeedsSilence is true if the next write after a recovery hides it.
+	NeedsSilence bool
+	// SimulatorOnly is true if it needs an order of events that real time hardly ever gives.
+	SimulatorOnly bool
 }
 
 // Set is the defects that are switched on. The nil set has none.

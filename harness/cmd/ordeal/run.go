@@ -61,6 +61,8 @@ to stderr. Ctrl-C once ends the load early, heals, and judges what there is; twi
 	f.DurationVar(&plan.Duration, "duration", harness.DefaultDuration, "length of the load")
 	f.IntVar(&plan.Clients, "clients", 0, "number of concurrent clients (default: three for each workload)")
 	f.StringVar(&flags.rate, "rate", fmt.Sprintf("%g/s", harness.DefaultRate), "operations a second, all clients together")
+	f.DurationVar(&plan.Burst, "burst", 0, "length of the bursts of load between lulls")
+	f.DurationVar(&plan.Lull, "lull", 0, "silence after each burst: what a recovery did wrong is not hidden by the next write")
 	f.Uint64Var(&plan.Seed, "seed", 0, "seed of all choices (default: drawn, and printed)")
 	f.StringVar(&plan.Out, "out", harness.DefaultOut, "folder for stored runs")
 	f.StringVar(&plan.Defect, "defect", "", "bug to plant in our node (see ordeal defects); brings its own workload and nemesis")
