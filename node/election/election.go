@@ -62,7 +62,8 @@ type FastLeaderElection struct {
 	configText string // of the membership
 	now        time.Duration
 
-	state State
+	started bool
+	state   State
 	// current is the vote that the last round ended with.
 	current Vote
 
@@ -84,8 +85,7 @@ type FastLeaderElection struct {
 	output Output
 }
 
-// New returns an election that has not started: until Start its server is looking, but has no vote
-// that counts.
+// New returns an election that has not started: until Start it does nothing but watch the time.
 func New(options Options) *FastLeaderElection {
 	if options.FinalizeWait == 0 {
 		options.FinalizeWait = FinalizeWait
@@ -96,10 +96,8 @@ func New(options Options) *FastLeaderElection {
 	if options.NotificationIntervalMax == 0 {
 		options.NotificationIntervalMax = NotificationIntervalMax
 	}
-	e := &FastLeaderElection{options: options, received: map[int64]heard{}, outOfElection: map[int64]heard{}}
+	e := &FastLeaderElection{options: options}
 	e.SetMembership(options.Membership)
-	e.initial = Vote{Leader: options.MyID, Zxid: -1}
-	e.propose(e.initial)
 	return e
 }
 
@@ -129,6 +127,7 @@ func (e *FastLeaderElection) Round() int64 { return e.round }
 // Start begins a new round with this server's last logged zxid and current epoch, -1 if its disk is
 // empty and may not be trusted. A server that does not vote only listens.
 func (e *FastLeaderElection) Start(lastZxid, currentEpoch int64) {
+	e.started = true
 	e.state = Looking
 	e.round++
 	e.initial = Vote{Leader: e.options.MyID, Zxid: lastZxid, PeerEpoch: currentEpoch}
@@ -156,7 +155,7 @@ func (e *FastLeaderElection) Tick(now time.Duration) {
 		panic(fmt.Sprintf("election: time went back from %v to %v", e.now, now))
 	}
 	e.now = now
-	if e.state != Looking {
+	if !e.started || e.state != Looking {
 		return
 	}
 	if e.finalizing && now >= e.finalizeAt {
@@ -172,7 +171,7 @@ func (e *FastLeaderElection) Tick(now time.Duration) {
 // NextDeadline is the time at which Tick will next do something; false if it waits for messages
 // only.
 func (e *FastLeaderElection) NextDeadline() (time.Duration, bool) {
-	if e.state != Looking {
+	if !e.started || e.state != Looking {
 		return 0, false
 	}
 	if e.finalizing {
@@ -190,7 +189,7 @@ func (e *FastLeaderElection) Take() Output {
 
 // Receive takes a notification from a server, which need not belong to the ensemble.
 func (e *FastLeaderElection) Receive(from int64, n Notification) {
-	if from == e.options.MyID {
+	if !e.started || from == e.options.MyID {
 		return
 	}
 	if !e.votes(from) {

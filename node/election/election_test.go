@@ -76,6 +76,16 @@ func TestStartAdvancesTheRoundProposesOneselfAndTellsAllVoters(t *testing.T) {
 	}
 }
 
+func TestNothingIsSaidBeforeTheStart(t *testing.T) {
+	e := New(Options{MyID: 2, Membership: membership(t, 3, 1)})
+	e.Tick(time.Hour)
+	e.Receive(1, looking(1))
+	e.Receive(4, looking(1))
+	require.Equal(t, Output{}, e.Take())
+	_, armed := e.NextDeadline()
+	require.False(t, armed)
+}
+
 func TestObserverProposesNobody(t *testing.T) {
 	e := New(Options{MyID: 4, Membership: membership(t, 3, 1)})
 	e.Start(myZxid, myEpoch)

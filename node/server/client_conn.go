@@ -122,7 +122,7 @@ func (c *clientConn) run(server context.Context) {
 	c.out.end()
 	c.tcp.SetWriteDeadline(time.Now().Add(clientLinger))
 	<-writing
-	if err != nil && !quietly(err) && server.Err() == nil {
+	if !quietly(err) && server.Err() == nil {
 		c.port.log.Info("client connection ends", "client", c.name(), "session", hexadecimal(c.session()), "error", err)
 	}
 	c.port.core.tell(server, func(p *peer.Peer) { p.ClientClosed(c.id) })
@@ -177,7 +177,8 @@ func (c *clientConn) session() int64 {
 	return c.facts.session
 }
 
-// read takes frames until the connection ends. The first length was read already.
+// read takes frames until the connection ends, and returns why it did. The first length was read
+// already.
 func (c *clientConn) read(ctx context.Context, in io.Reader, length [4]byte) error {
 	for {
 		size := int(int32(binary.BigEndian.Uint32(length[:])))

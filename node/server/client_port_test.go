@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ordeal/node/jute"
+	"ordeal/node/peer"
 )
 
 // frame puts the length in front.
@@ -85,6 +86,14 @@ func TestWords(t *testing.T) {
 	require.Equal(t, "Connection stats reset.\n", r.word("crst"))
 	require.Contains(t, r.word("stat"), tcp.LocalAddr().String()+"[1](queued=0,recved=0,sent=0)")
 	require.Equal(t, "imok", r.word("ruok\n"), "a newline may follow")
+}
+
+func TestConfOfAMember(t *testing.T) {
+	config := ensembleConfigs(t, 3)[1]
+	w := words{config: config}
+	self := config.self()
+	require.Regexp(t, fmt.Sprintf(`\nserverId=2\ninitLimit=25\nsyncLimit=10\nelectionAlg=3\nelectionPort=%d\nquorumPort=%d\npeerType=0\nmembership: \n%s$`,
+		self.ElectionPort, self.QuorumPort, regexp.QuoteMeta(config.Membership.String())), w.conf(peer.State{}))
 }
 
 func TestWhitelist(t *testing.T) {
@@ -205,6 +214,29 @@ func TestPipelinedReads(t *testing.T) {
 		xid := int32(binary.BigEndian.Uint32(reply))
 		require.Equal(t, last+1, xid, "replies come in the order of the requests")
 		last = xid
+	}
+}
+
+// A client that does not read what it asks for is not read from any more: the server keeps a bounded
+// part of the answers, others are served, and nothing is lost.
+func TestClientThatDoesNotRead(t *testing.T) {
+	r := start(t, standaloneConfig(t, "maxSessionTimeout=30000\n", nil))
+	good, slow := connect(t, r), connect(t, r)
+	data := make([]byte, 200_000)
+	acl := concat(integer(1), integer(31), integer(5), []byte("world"), integer(6), []byte("anyone"))
+	write(t, good, ask(1, jute.OpCreate, concat(integer(4), []byte("/big"), integer(int32(len(data))), data, acl, integer(0))))
+	require.EqualValues(t, 1, binary.BigEndian.Uint32(readFrame(t, good)))
+
+	const count = 500
+	for xid := range int32(count) {
+		write(t, slow, ask(xid+1, jute.OpGetData, pathAndWatch("/big", 0)))
+	}
+	write(t, good, ask(2, jute.OpExists, pathAndWatch("/big", 0)))
+	require.EqualValues(t, 2, binary.BigEndian.Uint32(readFrame(t, good)))
+	for xid := range uint32(count) {
+		reply := readFrame(t, slow)
+		require.Equal(t, xid+1, binary.BigEndian.Uint32(reply))
+		require.Len(t, reply, 16+4+len(data)+68)
 	}
 }
 

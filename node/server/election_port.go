@@ -36,6 +36,8 @@ const (
 	// electionSilence is how long the kernel may wait for the other side to acknowledge bytes. A link
 	// that drops packets is given up then, instead of being retried at ever longer distances.
 	electionSilence = 3 * time.Second
+	// handshakesMax bounds the callers that have not yet said who they are.
+	handshakesMax = 64
 )
 
 // electionPort keeps one connection to each other server that there is something to say to. The
@@ -47,11 +49,12 @@ type electionPort struct {
 	log              *slog.Logger
 	group            *errgroup.Group
 	handshakeTimeout time.Duration
+	handshakes       chan struct{}           // holds a token for each that is under way
 	peers            map[int64]*electionPeer // not changed after newElectionPort
 }
 
 func newElectionPort(membership *quorum.Config, self quorum.Server, connectTimeout time.Duration) *electionPort {
-	p := &electionPort{self: self, peers: map[int64]*electionPeer{}}
+	p := &electionPort{self: self, peers: map[int64]*electionPeer{}, handshakes: make(chan struct{}, handshakesMax)}
 	for _, server := range membership.Servers {
 		if server.ID != self.ID {
 			p.peers[server.ID] = newElectionPeer(p, server, connectTimeout)
@@ -67,10 +70,16 @@ func (p *electionPort) serve(ctx context.Context) error {
 	}
 	defer context.AfterFunc(ctx, func() { p.listener.Close() })()
 	accept(ctx, p.listener, p.log, func(tcp net.Conn) {
-		p.group.Go(func() error {
-			p.welcome(ctx, tcp)
-			return nil
-		})
+		select {
+		case p.handshakes <- struct{}{}:
+			p.group.Go(func() error {
+				p.welcome(ctx, tcp)
+				return nil
+			})
+		default:
+			p.log.Warn("too many election connections at once", "remote", tcp.RemoteAddr().String(), "max", handshakesMax)
+			tcp.Close()
+		}
 	})
 	return nil
 }
@@ -92,6 +101,7 @@ func (p *electionPort) deliver(notifications []peer.Notification) {
 func (p *electionPort) welcome(ctx context.Context, tcp net.Conn) {
 	stop := context.AfterFunc(ctx, func() { tcp.Close() })
 	id, err := readElectionHeader(tcp, p.handshakeTimeout)
+	<-p.handshakes
 	if !stop() {
 		return
 	}

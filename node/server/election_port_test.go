@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -86,7 +87,7 @@ func TestElectionHeadersOfAllVersions(t *testing.T) {
 			n := readNotification(t, call(t, r, greeting))
 			require.Equal(t, election.Looking, n.State)
 			require.EqualValues(t, 2, n.Leader)
-			require.EqualValues(t, 1, n.ElectionEpoch)
+			require.EqualValues(t, 1, n.ElectionEpoch, "%+v", n)
 			require.Equal(t, configs[1].Membership.String(), n.Config)
 		})
 	}
@@ -113,6 +114,25 @@ func TestElectionCallersThatAreRefused(t *testing.T) {
 		})
 	}
 	require.EqualValues(t, 2, readNotification(t, call(t, r, header(3, "h:1"))).Leader, "others are not hurt")
+}
+
+func TestCallersThatSayNothing(t *testing.T) {
+	config := ensembleConfigs(t, 3)[1]
+	config.SyncLimit = 5 // with the tests' ticks, a second to say who calls
+	r := start(t, config)
+	for range handshakesMax + 3 {
+		r.dial(config.self().ElectionAddress())
+	}
+	r.logs("too many election connections at once")
+	r.eventually(func() bool {
+		tcp, err := net.Dial("tcp", config.self().ElectionAddress())
+		require.NoError(t, err)
+		defer tcp.Close()
+		require.NoError(t, tcp.SetDeadline(time.Now().Add(patience)))
+		write(t, tcp, header(3, "h:1"))
+		_, err = io.ReadFull(tcp, make([]byte, 4))
+		return err == nil
+	}, "room again")
 }
 
 func TestLastNotificationIsRepeatedOnAFreshConnection(t *testing.T) {

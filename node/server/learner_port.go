@@ -20,6 +20,8 @@ const (
 	// shutdownGrace is how long a connection that the core has ended may take to send what was
 	// queued before.
 	shutdownGrace = time.Second
+	// learnersMax bounds the connections of learners, with those that have not said yet who they are.
+	learnersMax = 1024
 )
 
 // learnerPort is where followers and observers reach this server while it leads. It is not listening
@@ -108,6 +110,12 @@ func (p *learnerPort) listen(ctx context.Context, listener net.Listener) (open b
 
 func (p *learnerPort) welcome(ctx context.Context, tcp net.Conn) {
 	p.lock.Lock()
+	if len(p.open) >= learnersMax {
+		p.lock.Unlock()
+		p.log.Warn("too many learners", "learner", tcp.RemoteAddr().String(), "max", learnersMax)
+		tcp.Close()
+		return
+	}
 	p.last++
 	link := &learnerLink{id: p.last, tcp: tcp, out: newFlow(learnerQueueMax)}
 	p.open[link.id] = link

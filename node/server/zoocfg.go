@@ -48,7 +48,6 @@ type reader struct {
 	dynamicFile       string
 	peerType          string
 	standaloneEnabled bool
-	electionPort      int
 }
 
 func (r *reader) read() error {
