@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ordeal/harness/client"
+	"ordeal/harness/client/fake"
 	"ordeal/node/jute"
 	"ordeal/results/history"
 )
@@ -19,17 +20,6 @@ var (
 	setValue = history.Request{Kind: history.Set, Path: "/a", Value: "c1-1", Version: history.AnyVersion}
 	getValue = history.Request{Kind: history.Get, Path: "/a"}
 )
-
-// once returns a hook that does something to the first request of a type, and answers the rest.
-func once(op jute.OpCode, what verdict) hook {
-	var done atomic.Bool
-	return func(header jute.RequestHeader) verdict {
-		if header.Type == op && done.CompareAndSwap(false, true) {
-			return what
-		}
-		return answer
-	}
-}
 
 // outcomes checks that every call has one return, and gives the results in order of the returns.
 func outcomes(t *testing.T, events history.Memory) []history.Result {
@@ -67,22 +57,22 @@ func states(events history.Memory) []history.State {
 func TestConnectionLostAtEachPoint(t *testing.T) {
 	for _, test := range []struct {
 		name     string
-		hook     hook
+		hook     fake.Hook
 		request  history.Request
 		outcome  history.Outcome
 		value    string // afterwards
 		reported string
 	}{
-		{"write not carried out", once(jute.OpSetData, dropBefore), setValue, history.Unknown, "", "ConnectionLoss"},
-		{"write carried out", once(jute.OpSetData, dropAfter), setValue, history.Unknown, "c1-1", "ConnectionLoss"},
-		{"reply cut in half", once(jute.OpSetData, dropWithin), setValue, history.Unknown, "c1-1", "ConnectionLoss"},
-		{"read", once(jute.OpGetData, dropAfter), getValue, history.Failed, "", "ConnectionLoss"},
-		{"sync of a sync-get", once(jute.OpSync, dropBefore), history.Request{Kind: history.SyncGet, Path: "/a"}, history.Failed, "", "ConnectionLoss"},
-		{"between sync and get", once(jute.OpGetData, dropBefore), history.Request{Kind: history.SyncGet, Path: "/a"}, history.Failed, "", "ConnectionLoss"},
+		{"write not carried out", fake.Once(jute.OpSetData, fake.DropBefore), setValue, history.Unknown, "", "ConnectionLoss"},
+		{"write carried out", fake.Once(jute.OpSetData, fake.DropAfter), setValue, history.Unknown, "c1-1", "ConnectionLoss"},
+		{"reply cut in half", fake.Once(jute.OpSetData, fake.DropWithin), setValue, history.Unknown, "c1-1", "ConnectionLoss"},
+		{"read", fake.Once(jute.OpGetData, fake.DropAfter), getValue, history.Failed, "", "ConnectionLoss"},
+		{"sync of a sync-get", fake.Once(jute.OpSync, fake.DropBefore), history.Request{Kind: history.SyncGet, Path: "/a"}, history.Failed, "", "ConnectionLoss"},
+		{"between sync and get", fake.Once(jute.OpGetData, fake.DropBefore), history.Request{Kind: history.SyncGet, Path: "/a"}, history.Failed, "", "ConnectionLoss"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			fake, log := newFakeEnsemble(), newLog()
-			c, err := client.New(log.options(1, fake.member(t, 1, test.hook), fake.member(t, 2, test.hook)))
+			servers, log := fake.NewEnsemble(), newLog()
+			c, err := client.New(log.options(1, servers.Member(t, 1, test.hook), servers.Member(t, 2, test.hook)))
 			require.NoError(t, err)
 			ctx := t.Context()
 			lost, err := c.Do(ctx, test.request)
@@ -101,16 +91,16 @@ func TestConnectionLostAtEachPoint(t *testing.T) {
 			events := log.events()
 			outcomes(t, events)
 			require.Equal(t, []history.State{history.Connected, history.Disconnected, history.Resumed, history.Closed}, states(events))
-			require.Len(t, fake.seen, 2)
-			require.Equal(t, int64(1), fake.seen[1].SessionID, "the same session")
-			require.Equal(t, jute.SessionPassword(1), fake.seen[1].Passwd)
+			require.Len(t, servers.Seen(), 2)
+			require.Equal(t, int64(1), servers.Seen()[1].SessionID, "the same session")
+			require.Equal(t, jute.SessionPassword(1), servers.Seen()[1].Passwd)
 		})
 	}
 }
 
 func TestLateReplyIsNotTaken(t *testing.T) {
-	fake, log := newFakeEnsemble(), newLog()
-	member := fake.member(t, 1, once(jute.OpSetData, silent))
+	servers, log := fake.NewEnsemble(), newLog()
+	member := servers.Member(t, 1, fake.Once(jute.OpSetData, fake.Silent))
 	options := log.options(1, member)
 	options.RequestTimeout = 300 * time.Millisecond
 	c, err := client.New(options)
@@ -127,12 +117,12 @@ func TestLateReplyIsNotTaken(t *testing.T) {
 }
 
 func TestExpiredSessionIsReplacedByTheNextOperation(t *testing.T) {
-	fake, log := newFakeEnsemble(), newLog()
-	c, err := client.New(log.options(1, fake.member(t, 1, once(jute.OpGetData, dropBefore))))
+	servers, log := fake.NewEnsemble(), newLog()
+	c, err := client.New(log.options(1, servers.Member(t, 1, fake.Once(jute.OpGetData, fake.DropBefore))))
 	require.NoError(t, err)
 	_, err = c.Do(t.Context(), setValue)
 	require.NoError(t, err)
-	fake.expireAll()
+	servers.ExpireAll()
 	_, err = c.Do(t.Context(), getValue) // drops the connection
 	require.NoError(t, err)
 	for expired := false; !expired; {
@@ -146,8 +136,8 @@ func TestExpiredSessionIsReplacedByTheNextOperation(t *testing.T) {
 	require.Equal(t, history.OK, answer.Result.Outcome)
 	require.NoError(t, c.Close(t.Context()))
 	require.Equal(t, []history.State{history.Connected, history.Disconnected, history.Expired, history.Connected, history.Closed}, states(log.events()))
-	require.Zero(t, fake.seen[2].SessionID)
-	require.Zero(t, fake.seen[2].LastZxidSeen)
+	require.Zero(t, servers.Seen()[2].SessionID)
+	require.Zero(t, servers.Seen()[2].LastZxidSeen)
 }
 
 func TestNeverSentIsFailed(t *testing.T) {
@@ -165,8 +155,8 @@ func TestNeverSentIsFailed(t *testing.T) {
 }
 
 func TestPipelinedOperationsReturnInOrder(t *testing.T) {
-	fake, log := newFakeEnsemble(), newLog()
-	options := log.options(1, fake.member(t, 1, nil))
+	servers, log := fake.NewEnsemble(), newLog()
+	options := log.options(1, servers.Member(t, 1, nil))
 	options.InFlight = 64
 	c, err := client.New(options)
 	require.NoError(t, err)
@@ -182,11 +172,11 @@ func TestPipelinedOperationsReturnInOrder(t *testing.T) {
 }
 
 func TestCloseWithAnOperationInFlight(t *testing.T) {
-	fake, log := newFakeEnsemble(), newLog()
+	servers, log := fake.NewEnsemble(), newLog()
 	arrived := make(chan jute.RequestHeader, 10)
-	c, err := client.New(log.options(1, fake.member(t, 1, func(header jute.RequestHeader) verdict {
+	c, err := client.New(log.options(1, servers.Member(t, 1, func(header jute.RequestHeader) fake.Verdict {
 		arrived <- header
-		return silent
+		return fake.Silent
 	})))
 	require.NoError(t, err)
 	p := c.Start(setValue)
@@ -202,8 +192,8 @@ func TestCloseWithAnOperationInFlight(t *testing.T) {
 }
 
 func TestPreferMovesTheSession(t *testing.T) {
-	fake, log := newFakeEnsemble(), newLog()
-	c, err := client.New(log.options(1, fake.member(t, 1, nil), fake.member(t, 2, nil), fake.member(t, 3, nil)))
+	servers, log := fake.NewEnsemble(), newLog()
+	c, err := client.New(log.options(1, servers.Member(t, 1, nil), servers.Member(t, 2, nil), servers.Member(t, 3, nil)))
 	require.NoError(t, err)
 	for _, member := range []int{3, 1, 2, 2} {
 		c.Prefer(member)
@@ -217,8 +207,8 @@ func TestPreferMovesTheSession(t *testing.T) {
 }
 
 func TestMoreThanOneCallerAtATime(t *testing.T) {
-	fake, log := newFakeEnsemble(), newLog()
-	c, err := client.New(log.options(1, fake.member(t, 1, nil)))
+	servers, log := fake.NewEnsemble(), newLog()
+	c, err := client.New(log.options(1, servers.Member(t, 1, nil)))
 	require.NoError(t, err)
 	var callers sync.WaitGroup
 	for range 8 {
@@ -251,8 +241,8 @@ func TestOptionsThatMakeNoSense(t *testing.T) {
 // BenchmarkClient counts the operations of 16 clients with a history on disk, against members in the
 // same process.
 func BenchmarkClient(b *testing.B) {
-	fake := newFakeEnsemble()
-	benchmark(b, fake.member(b, 1, nil))
+	servers := fake.NewEnsemble()
+	benchmark(b, servers.Member(b, 1, nil))
 }
 
 func benchmark(b *testing.B, member client.Member) {

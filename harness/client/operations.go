@@ -136,18 +136,17 @@ func (s *Session) reply(frame []byte) error {
 }
 
 func (s *Session) answered(op *operation, result history.Result) {
-	if op.request.Kind != history.CloseSession {
-		s.returned(op, s.attempt.Member, result)
-		return
-	}
-	if result.Outcome == history.OK {
+	closed := op.request.Kind == history.CloseSession && result.Outcome == history.OK
+	if closed {
 		s.sessionEvent(history.Closed, "")
 	}
 	s.returned(op, s.attempt.Member, result)
-	s.closing = false
-	if result.Outcome == history.OK {
+	if op.request.Kind == history.CloseSession {
+		s.closing = false
+	}
+	if closed {
+		s.retryAt = s.now
+		s.detach()
 		s.forgetSession()
-		s.phase, s.retryAt = detached, s.now
-		s.ready.Close, s.ready.Send = true, nil
 	}
 }

@@ -297,18 +297,10 @@ func (s *Session) connectIfDue() {
 	s.ready.Attach = &attempt
 }
 
-// lose gives the connection up and says what became of the operations in flight.
-func (s *Session) lose(reason string) {
-	if s.phase == attached {
-		s.sessionEvent(history.Disconnected, reason)
-	}
+// detach ends the connection and says what became of the operations in flight.
+func (s *Session) detach() {
 	s.phase = detached
 	s.ready.Close, s.ready.Attach, s.ready.Send = true, nil, nil
-	s.failures++
-	s.retryAt = s.now
-	if s.failures%len(s.config.Members) == 0 {
-		s.retryAt += retryDelay
-	}
 	flights := s.inFlight
 	s.inFlight = nil
 	for _, f := range flights {
@@ -316,6 +308,19 @@ func (s *Session) lose(reason string) {
 			s.unanswered(f)
 		}
 	}
+}
+
+// lose gives the connection up.
+func (s *Session) lose(reason string) {
+	if s.phase == attached {
+		s.sessionEvent(history.Disconnected, reason)
+	}
+	s.failures++
+	s.retryAt = s.now
+	if s.failures%len(s.config.Members) == 0 {
+		s.retryAt += retryDelay
+	}
+	s.detach()
 	if s.closing {
 		// Whether the session was closed is not known. It is left alone: if it was not, it expires.
 		s.forgetSession()

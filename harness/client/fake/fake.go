@@ -1,11 +1,15 @@
-package client_test
+// Package fake is a scripted ensemble for tests of the client and of what runs on it: its members share
+// sessions and one register, and end connections at chosen points. It must not be used outside tests.
+package fake
 
 import (
 	"bufio"
 	"encoding/binary"
 	"io"
 	"net"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -14,8 +18,8 @@ import (
 	"ordeal/node/jute"
 )
 
-// fakeEnsemble is a scripted ensemble: its members share sessions and one register.
-type fakeEnsemble struct {
+// Ensemble is what the members share.
+type Ensemble struct {
 	mu       sync.Mutex
 	sessions map[int64]bool // whether it is alive
 	lastID   int64
@@ -25,30 +29,52 @@ type fakeEnsemble struct {
 	seen     []jute.ConnectRequest
 }
 
-func newFakeEnsemble() *fakeEnsemble { return &fakeEnsemble{sessions: map[int64]bool{}, zxid: 100} }
+// NewEnsemble returns an ensemble without members.
+func NewEnsemble() *Ensemble { return &Ensemble{sessions: map[int64]bool{}, zxid: 100} }
 
-func (f *fakeEnsemble) expireAll() {
+// ExpireAll ends every session.
+func (f *Ensemble) ExpireAll() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	clear(f.sessions)
 }
 
-// hook decides what a member does with a request: answer it, or end the connection before or after
+// Seen returns the handshakes that clients have asked for so far.
+func (f *Ensemble) Seen() []jute.ConnectRequest {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.seen)
+}
+
+// Hook decides what a member does with a request: answer it, or end the connection before or after
 // carrying it out.
-type hook func(header jute.RequestHeader) verdict
+type Hook func(header jute.RequestHeader) Verdict
 
-type verdict int
+// Verdict is what becomes of a request.
+type Verdict int
 
+// The verdicts.
 const (
-	answer verdict = iota
-	dropBefore
-	dropAfter
-	dropWithin // half of the reply is sent
-	silent
+	Answer     Verdict = iota
+	DropBefore         // the connection ends, the request is not carried out
+	DropAfter          // carried out, but the connection ends before the reply
+	DropWithin         // half of the reply is sent
+	Silent             // carried out, never answered
 )
 
-// member starts a member. A nil hook answers everything.
-func (f *fakeEnsemble) member(t testing.TB, number int, h hook) client.Member {
+// Once returns a hook that does something to the first request of a type, and answers the rest.
+func Once(op jute.OpCode, what Verdict) Hook {
+	var done atomic.Bool
+	return func(header jute.RequestHeader) Verdict {
+		if header.Type == op && done.CompareAndSwap(false, true) {
+			return what
+		}
+		return Answer
+	}
+}
+
+// Member starts a member. A nil hook answers everything.
+func (f *Ensemble) Member(t testing.TB, number int, h Hook) client.Member {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -82,7 +108,7 @@ func (f *fakeEnsemble) member(t testing.TB, number int, h hook) client.Member {
 	return client.Member{Number: number, Address: listener.Addr().String()}
 }
 
-func (f *fakeEnsemble) serve(socket net.Conn, h hook) {
+func (f *Ensemble) serve(socket net.Conn, h Hook) {
 	reader := bufio.NewReader(socket)
 	writer := bufio.NewWriter(socket)
 	frame, err := readFrame(reader)
@@ -106,23 +132,23 @@ func (f *fakeEnsemble) serve(socket net.Conn, h hook) {
 		decoder := jute.NewDecoder(frame)
 		var header jute.RequestHeader
 		header.Decode(decoder)
-		what := answer
+		what := Answer
 		if h != nil {
 			what = h(header)
 		}
-		if what == dropBefore {
+		if what == DropBefore {
 			return
 		}
 		reply := f.carryOut(header, decoder, response.SessionID)
 		switch what {
-		case dropAfter:
+		case DropAfter:
 			return
-		case dropWithin:
+		case DropWithin:
 			_, _ = writer.Write(binary.BigEndian.AppendUint32(nil, uint32(len(reply))))
 			_, _ = writer.Write(reply[:len(reply)/2])
 			_ = writer.Flush()
 			return
-		case silent:
+		case Silent:
 			continue
 		}
 		writeFrame(writer, reply)
@@ -132,7 +158,7 @@ func (f *fakeEnsemble) serve(socket net.Conn, h hook) {
 	}
 }
 
-func (f *fakeEnsemble) connect(request jute.ConnectRequest) jute.ConnectResponse {
+func (f *Ensemble) connect(request jute.ConnectRequest) jute.ConnectResponse {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.seen = append(f.seen, request)
@@ -148,7 +174,7 @@ func (f *fakeEnsemble) connect(request jute.ConnectRequest) jute.ConnectResponse
 	return jute.ConnectResponse{TimeOut: request.TimeOut, SessionID: id, Passwd: jute.SessionPassword(id)}
 }
 
-func (f *fakeEnsemble) carryOut(header jute.RequestHeader, d *jute.Decoder, session int64) []byte {
+func (f *Ensemble) carryOut(header jute.RequestHeader, d *jute.Decoder, session int64) []byte {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var e jute.Encoder
