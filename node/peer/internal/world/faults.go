@@ -39,16 +39,14 @@ func (w *World) spring(point string, from, to *Member) {
 
 // Torment lets faults befall the members for span.
 func (w *World) Torment(span time.Duration) {
-	end := w.now + span
+	w.tormentEnd = w.now + span
 	// Some worlds are calm for a while between faults, others hardly come to rest.
 	every := 300*time.Millisecond + w.upTo(1500*time.Millisecond)
 	var next func()
 	next = func() {
-		w.After(w.upTo(2*every), func() {
-			if w.now < end {
-				w.fault()
-				next()
-			}
+		w.later(w.upTo(2*every), func() {
+			w.fault()
+			next()
 		})
 	}
 	next()
@@ -69,7 +67,7 @@ func (w *World) target() *Member {
 func (w *World) fault() {
 	m := w.target()
 	length := w.upTo(faultLength)
-	switch w.random.IntN(16) {
+	switch w.random.IntN(19) {
 	case 0, 1:
 		w.crashFor(m, w.random.IntN(2) == 0, length)
 	case 2:
@@ -87,16 +85,71 @@ func (w *World) fault() {
 			w.cutFor(m, other, length)
 		}
 	case 7:
-		for _, other := range w.Members {
-			if other != m {
-				w.Reset(m.ID, other.ID)
-			}
-		}
+		w.resetAll(m)
 	case 8:
 		m.disk.SyncTime = 400 * time.Millisecond
 		w.After(length, func() { m.disk.SyncTime = 10 * time.Millisecond })
+	case 9:
+		w.abandon(m, length)
+	case 10:
+		w.slowAllBut(m, length)
+	case 11:
+		w.relay()
 	default:
 		w.layAmbush()
+	}
+}
+
+// abandon cuts a member off while the others, and only they, notice at once: a leader believes in
+// its office for as long as it can.
+func (w *World) abandon(m *Member, length time.Duration) {
+	for _, other := range w.Members {
+		if other != m {
+			w.cutFor(m, other, length)
+			w.cutFor(other, m, length)
+		}
+	}
+	for _, l := range m.links {
+		l.toLearner.broken = true
+		l.learnerHears()
+	}
+}
+
+// slowAllBut makes one member the fastest to acknowledge, and breaks its links again and again.
+func (w *World) slowAllBut(m *Member, length time.Duration) {
+	for _, other := range w.Members {
+		if other != m {
+			other.disk.SyncTime = 400 * time.Millisecond
+			w.After(length, func() { other.disk.SyncTime = 10 * time.Millisecond })
+		}
+	}
+	for i := 0; i < 4; i++ {
+		w.later(w.upTo(length), func() { w.resetAll(m) })
+	}
+}
+
+// relay hands a power loss round: as one member comes back, the next one goes.
+func (w *World) relay() {
+	pause := 200*time.Millisecond + w.upTo(600*time.Millisecond)
+	for i, n := range w.random.Perm(len(w.Members)) {
+		w.later(time.Duration(i)*pause, func() { w.crashFor(w.Members[n], true, pause+w.upTo(pause)) })
+	}
+}
+
+// later plans a fault that is forgotten if the torment ends before.
+func (w *World) later(delay time.Duration, do func()) {
+	w.After(delay, func() {
+		if w.now < w.tormentEnd {
+			do()
+		}
+	})
+}
+
+func (w *World) resetAll(m *Member) {
+	for _, other := range w.Members {
+		if other != m {
+			w.Reset(m.ID, other.ID)
+		}
 	}
 }
 
@@ -107,6 +160,12 @@ func (w *World) layAmbush() {
 	deeds := []func(*Member){
 		func(m *Member) { w.crashFor(m, true, w.upTo(faultLength)) },
 		func(m *Member) { w.crashFor(m, false, w.upTo(faultLength)) },
+		func(m *Member) {
+			w.crashFor(m, true, w.upTo(faultLength))
+			if leader := w.Leader(); leader != nil {
+				w.crashFor(leader, true, 2*faultLength)
+			}
+		},
 		func(m *Member) { w.isolate(m, w.upTo(faultLength)) },
 		func(m *Member) {
 			m.Pause()
@@ -188,10 +247,11 @@ func (w *World) Settle() {
 	w.CheckConverged()
 }
 
-// allApplied tells whether all trees stand at the same transaction.
+// allApplied tells whether all trees hold all that is logged. A leader's tree stands at the start of
+// its epoch until the first transaction.
 func (w *World) allApplied() bool {
 	for _, m := range w.Members {
-		if m.state.LastZxid != w.Members[0].state.LastZxid {
+		if m.state.LastZxid < m.disk.End() {
 			return false
 		}
 	}

@@ -35,6 +35,8 @@ type Options struct {
 	// synchronisation come up.
 	SnapCount, CommitLogCount int
 	Tree                      tree.Options
+	// Hashed keeps Hash up to date.
+	Hashed bool
 	// LogTo, if not nil, gets a line for every event.
 	LogTo func(line string)
 }
@@ -61,7 +63,8 @@ type World struct {
 	// false holds the packet and all behind it until Nudge is called.
 	Filter func(from, to *Member, message peer.LearnerMessage) bool
 
-	ambushes []ambush
+	ambushes   []ambush
+	tormentEnd time.Duration
 
 	membership *quorum.Config
 	verifier   quorum.Verifier
@@ -127,7 +130,7 @@ func (w *World) Now() time.Duration { return w.now }
 // Violation is the first broken promise, or nil.
 func (w *World) Violation() error { return w.violation }
 
-// Hash sums up everything that has happened.
+// Hash sums up everything that has happened, with Options.Hashed.
 func (w *World) Hash() uint64 { return w.digest.Sum64() }
 
 func (w *World) upTo(span time.Duration) time.Duration {
@@ -136,6 +139,9 @@ func (w *World) upTo(span time.Duration) time.Duration {
 
 // trace puts an event into the hash, and into the log if there is one.
 func (w *World) trace(format string, args ...any) {
+	if !w.options.Hashed && w.options.LogTo == nil {
+		return
+	}
 	line := fmt.Sprintf(format, args...)
 	var at [8]byte
 	binary.BigEndian.PutUint64(at[:], uint64(w.now))
