@@ -2,6 +2,7 @@ package workloads_test
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -205,10 +206,8 @@ func (m *model) remove(path string) {
 func (m *model) fire(table map[string]map[int]bool, path, what string) {
 	watchers := table[path]
 	delete(table, path)
-	for client := range 1000 { // in order
-		if watchers[client] {
-			m.notify(client, history.Event{Kind: history.WatchFired, Watch: &history.Watch{Type: what, Path: path}})
-		}
+	for _, client := range slices.Sorted(maps.Keys(watchers)) {
+		m.notify(client, history.Event{Kind: history.WatchFired, Watch: &history.Watch{Type: what, Path: path}})
 	}
 }
 
@@ -270,7 +269,7 @@ func simulate(w workloads.Workload, n int, seed uint64, operations int, faults b
 	var steps []step
 	now := time.Duration(0)
 	for len(steps) < operations {
-		now += 500 * time.Microsecond
+		now += time.Millisecond
 		client := 1 + schedule.IntN(n)
 		if wakeAt[client] > now {
 			continue

@@ -14,7 +14,7 @@ import (
 
 const (
 	clientsOfTest    = 6
-	operationsOfTest = 20_000
+	operationsOfTest = 10_000
 )
 
 // simulated is one history of each workload, with and without faults, for the tests that look at it
@@ -171,7 +171,7 @@ func TestLockHasOneHolderAtATime(t *testing.T) {
 func TestSetStaysBounded(t *testing.T) {
 	w, err := workloads.Get("set")
 	require.NoError(t, err)
-	_, m := simulate(w, clientsOfTest, 1, 60_000, false)
+	_, m := simulate(w, clientsOfTest, 1, 45_000, false)
 	require.LessOrEqual(t, len(m.znodes), 30_000+32)
 }
 

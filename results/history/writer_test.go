@@ -214,7 +214,7 @@ func TestFullDiskKeepsWhatWasRecorded(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "history.jsonl.zst")
 	file, err := os.Create(path)
 	require.NoError(t, err)
-	w, err := newWriter(&fullDisk{File: file, room: 200_000})
+	w, err := newWriter(&fullDisk{File: file, room: 60_000})
 	require.NoError(t, err)
 	recorded := 0
 	for w.Err() == nil {
