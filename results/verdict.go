@@ -65,13 +65,14 @@ func (v *Verdict) Conclude(faultsWanted bool) {
 	little := v.tooLittle(faultsWanted)
 	switch {
 	case worst == checkers.Violation:
-		v.Verdict, v.Reason = string(worst), v.name(worst, "broken: ")
+		v.Verdict, v.Reason = string(worst), v.because(worst)
 	case len(little) > 0:
 		v.Verdict, v.Reason = Failed, "the run did too little: "+strings.Join(little, "; ")
 	case worst == checkers.Unknown:
-		v.Verdict, v.Reason = string(worst), v.name(worst, "not decided: ")
+		v.Verdict, v.Reason = string(worst), v.because(worst)
 	default:
-		v.Verdict, v.Reason = string(worst), fmt.Sprintf("all %d guarantees that were judged held", v.count(checkers.Valid))
+		v.Verdict, v.Reason = string(worst), fmt.Sprintf("%d guarantees were judged over %d operations and %d faults",
+			v.count(checkers.Valid), v.Operations.OK+v.Operations.Failed+v.Operations.Unknown, v.Faults)
 	}
 }
 
@@ -105,18 +106,18 @@ func (v *Verdict) count(verdict checkers.Verdict) int {
 	return n
 }
 
-// name lists the checkers of one verdict, with the first words of why.
-func (v *Verdict) name(verdict checkers.Verdict, prefix string) string {
+// because names the checkers of one verdict, each with the first words of why.
+func (v *Verdict) because(verdict checkers.Verdict) string {
 	var words []string
 	for _, c := range v.Checkers {
 		if c.Verdict != verdict {
 			continue
 		}
-		word := c.Name
-		if c.Reason != "" {
-			word += " (" + c.Reason + ")"
+		why := c.Reason
+		if why == "" && len(c.Evidence) > 0 {
+			why = c.Evidence[0]
 		}
-		words = append(words, word)
+		words = append(words, c.Name+": "+why)
 	}
-	return prefix + strings.Join(words, ", ")
+	return strings.Join(words, "; ")
 }
