@@ -36,7 +36,8 @@ const (
 	LostWatch Name = "lost-watch"
 	// LateWatch sends watch events after the replies that show the newer state.
 	LateWatch Name = "late-watch"
-	// ForgetSeen lets a session resume on a server that is behind what the session has seen.
+	// ForgetSeen lets a session resume on a server that is behind what the session has seen, without
+	// asking the leader.
 	ForgetSeen Name = "forget-seen"
 	// ForgetEpochs makes a server keep its accepted epoch in memory only.
 	ForgetEpochs Name = "forget-epochs"

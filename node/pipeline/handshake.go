@@ -19,7 +19,8 @@ func (s *Server) processConnectRequest(c *connection, frame []byte) {
 		s.closeConnection(c)
 		return
 	}
-	if request.LastZxidSeen > s.tree.LastZxid() && !s.config.Defects.On(defect.ForgetSeen) {
+	blind := s.config.Defects.On(defect.ForgetSeen) || s.config.Defects.On(defect.ServeUnsynchronised)
+	if request.LastZxidSeen > s.tree.LastZxid() && !blind {
 		s.config.Log.Info("refusing a client that has seen more than this server has",
 			"client", c.remoteIP, "session", hex(request.SessionID),
 			"seen", hex(request.LastZxidSeen), "zxid", hex(s.tree.LastZxid()))
@@ -89,6 +90,8 @@ func (s *Server) reopenSession(c *connection, id int64, password []byte) {
 			s.tracker.setOwner(id, Local)
 		}
 		s.finishSession(c, alive)
+	case s.config.Defects.On(defect.ForgetSeen) && s.tree.HasSession(id):
+		s.finishSession(c, true) // without asking the leader, whose answer would come behind what is missing here
 	default:
 		s.outputs.Learner.Revalidate(id, c.timeoutMs)
 	}
