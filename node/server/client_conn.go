@@ -26,6 +26,9 @@ const (
 	clientQueueHigh = 1 << 20
 	// clientOutstandingMax bounds the requests of one connection that are not answered yet.
 	clientOutstandingMax = 1000
+	// clientReadsMax bounds those among them whose replies may be large, up to jute.maxbuffer each and
+	// more: together they fit into clientQueueMax.
+	clientReadsMax = 48
 	// clientLinger is how long the end of a connection waits for the client to close its side, so
 	// that what was written last is not lost to a reset.
 	clientLinger     = time.Second
@@ -46,6 +49,7 @@ type clientConn struct {
 
 	lock        sync.Mutex
 	outstanding []request
+	reads       int           // of outstanding, those with a large reply
 	room        chan struct{} // signalled when outstanding or out shrink
 	greeted     bool          // the ConnectResponse has been sent
 	facts       connFacts
@@ -57,6 +61,15 @@ type request struct {
 	xid     int32
 	op      jute.OpCode
 	arrived time.Time
+}
+
+// large tells whether the reply may be large.
+func (r request) large() bool {
+	switch r.op {
+	case jute.OpGetData, jute.OpGetChildren, jute.OpGetChildren2, jute.OpMultiRead, jute.OpGetEphemerals:
+		return true
+	}
+	return false
 }
 
 // connFacts is what cons shows of a connection.
@@ -215,7 +228,11 @@ func (c *clientConn) take(ctx context.Context, frame []byte) error {
 	}
 	c.fromCore = now
 	c.lock.Lock()
-	c.outstanding = append(c.outstanding, requestOf(frame, c.greeted || len(c.outstanding) > 0, now))
+	r := requestOf(frame, c.greeted || len(c.outstanding) > 0, now)
+	c.outstanding = append(c.outstanding, r)
+	if r.large() {
+		c.reads++
+	}
 	c.lock.Unlock()
 	if !c.port.core.tell(ctx, func(p *peer.Peer) { p.ClientFrame(c.id, frame) }) {
 		return ctx.Err()
@@ -296,6 +313,9 @@ func (c *clientConn) settle(xid int32, reply []byte) {
 	for i, r := range c.outstanding {
 		if r.xid == xid {
 			c.answered(r, reply)
+			if r.large() {
+				c.reads--
+			}
 			c.outstanding = append(c.outstanding[:i], c.outstanding[i+1:]...)
 			return
 		}
@@ -323,9 +343,9 @@ func (c *clientConn) answered(r request, reply []byte) {
 func (c *clientConn) waitForRoom(ctx context.Context) error {
 	for {
 		c.lock.Lock()
-		outstanding := len(c.outstanding)
+		full := len(c.outstanding) >= clientOutstandingMax || c.reads >= clientReadsMax
 		c.lock.Unlock()
-		if outstanding < clientOutstandingMax && c.out.queued() < clientQueueHigh && !c.port.paused.Load() {
+		if !full && c.out.queued() < clientQueueHigh && !c.port.paused.Load() {
 			return nil
 		}
 		select {

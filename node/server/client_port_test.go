@@ -229,7 +229,7 @@ func TestClientThatDoesNotRead(t *testing.T) {
 
 	const count = 500
 	for xid := range int32(count) {
-		write(t, slow, ask(xid+1, jute.OpGetData, pathAndWatch("/big", 0)))
+		write(t, slow, ask(xid+1, jute.OpGetData, pathAndWatch("/big", byte(xid%2))))
 	}
 	write(t, good, ask(2, jute.OpExists, pathAndWatch("/big", 0)))
 	require.EqualValues(t, 2, binary.BigEndian.Uint32(readFrame(t, good)))
@@ -255,7 +255,7 @@ func TestFlowThatIsNotDrainedBreaks(t *testing.T) {
 	f := newFlow(10)
 	require.True(t, f.put(flowItem{data: make([]byte, 10)}))
 	require.False(t, f.put(flowItem{data: make([]byte, 1)}))
-	require.False(t, f.put(flowItem{}), "broken for good")
+	require.True(t, f.put(flowItem{}), "it is said once")
 	items, ended := f.take(nil)
 	require.Empty(t, items)
 	require.True(t, ended)

@@ -37,13 +37,13 @@ func newFlow(bytesMax int) *flow {
 	return &flow{bytesMax: bytesMax, wake: make(chan struct{}, 1)}
 }
 
-// put queues an item. It is false if the reader of this connection is too slow: the flow is broken
-// from then on.
+// put queues an item. It is false if that is too much: the flow is broken from then on, and whatever
+// else is put vanishes.
 func (f *flow) put(item flowItem) bool {
 	f.lock.Lock()
 	defer f.lock.Unlock()
 	if f.ending || f.broken {
-		return !f.broken
+		return true
 	}
 	if f.bytes+len(item.data) > f.bytesMax {
 		f.broken = true

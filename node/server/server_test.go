@@ -121,7 +121,7 @@ func TestThreeMembersServeOneTree(t *testing.T) {
 	})
 
 	// What the old leader missed is more than its peers keep in memory: it gets a snapshot.
-	for i := range 1500 {
+	for i := range 700 {
 		retry(t, func() error {
 			_, err := c.Create(fmt.Sprintf("/shared/n%04d", i), []byte(strings.Repeat("x", 100)), 0, open)
 			if errors.Is(err, zk.ErrNodeExists) {
@@ -135,7 +135,7 @@ func TestThreeMembersServeOneTree(t *testing.T) {
 	c = client(t, back)
 	_, err := c.Sync("/shared")
 	require.NoError(t, err)
-	_, stat, err := c.Get("/shared/n1499")
+	_, stat, err := c.Get("/shared/n0699")
 	require.NoError(t, err)
 	require.NotZero(t, stat.Czxid)
 	require.Contains(t, back.log.String(), "SNAP")
