@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
+	"unicode/utf8"
 )
 
 // decoder reads events. Lines as AppendEvent writes them take a fast path; any other JSON is left to
@@ -227,7 +228,7 @@ func (d *decoder) more(bracket byte) bool {
 	return false
 }
 
-// raw reads a string without escapes, with its quotes gone.
+// raw reads a string of plain ASCII, with its quotes gone.
 func (d *decoder) raw() []byte {
 	d.must('"')
 	if d.unusual {
@@ -235,11 +236,11 @@ func (d *decoder) raw() []byte {
 	}
 	start := d.at
 	for ; d.at < len(d.line); d.at++ {
-		switch d.line[d.at] {
-		case '"':
+		switch c := d.line[d.at]; {
+		case c == '"':
 			d.at++
 			return d.line[start : d.at-1]
-		case '\\':
+		case c == '\\' || c < ' ' || c >= utf8.RuneSelf:
 			d.unusual = true
 			return nil
 		}

@@ -54,6 +54,16 @@ func read(t testing.TB, path string) (*File, []Event) {
 	return file, events
 }
 
+// counted checks that the events count from 1 and that none is missing before the end.
+func counted(t *testing.T, events []Event) {
+	t.Helper()
+	for i := range events {
+		if events[i].Count != i+1 { // many events: require is slow
+			require.Equal(t, i+1, events[i].Count)
+		}
+	}
+}
+
 func TestWriterKeepsEventsInOrderOfTime(t *testing.T) {
 	path, w := newFile(t)
 	for _, at := range []time.Duration{30, 10, 20, 20} {
@@ -118,9 +128,7 @@ func TestKilledRunLeavesAReadableFile(t *testing.T) {
 	file, events := read(t, path)
 	require.False(t, file.Complete())
 	require.NotEmpty(t, events)
-	for i, e := range events {
-		require.Equal(t, i+1, e.Count, "nothing is missing before the end")
-	}
+	counted(t, events)
 }
 
 func TestCutOffFileKeepsWhatIsWhole(t *testing.T) {
@@ -137,8 +145,10 @@ func TestCutOffFileKeepsWhatIsWhole(t *testing.T) {
 		require.NoError(t, os.WriteFile(cut, whole[:keep], 0o600))
 		file, got := read(t, cut)
 		require.False(t, file.Complete(), "%d bytes", keep)
-		for i, e := range got {
-			require.Equal(t, time.Duration(i), e.Time)
+		for i := range got {
+			if got[i].Time != time.Duration(i) {
+				require.Equal(t, time.Duration(i), got[i].Time, "%d bytes", keep)
+			}
 		}
 		switch keep {
 		case 0, len(whole) - len(endMark):
@@ -229,9 +239,7 @@ func TestFullDiskKeepsWhatWasRecorded(t *testing.T) {
 	require.False(t, log.Complete())
 	require.NotEmpty(t, log.Torn())
 	require.Greater(t, len(events), 1000)
-	for i, e := range events {
-		require.Equal(t, i+1, e.Count)
-	}
+	counted(t, events)
 }
 
 // Any zstd tool reads the file, end mark included: this reads it as one.
