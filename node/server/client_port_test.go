@@ -241,11 +241,13 @@ func TestClientThatDoesNotRead(t *testing.T) {
 }
 
 func TestSessionThatOnlyReadsStaysAlive(t *testing.T) {
-	r := start(t, standaloneConfig(t, "minSessionTimeout=100\n", nil))
+	t.Parallel()
+	const timeout = 1000 * time.Millisecond
+	r := start(t, standaloneConfig(t, "", nil))
 	tcp := r.dial(r.clientAddress())
-	write(t, tcp, connectRequest(100))
+	write(t, tcp, connectRequest(int32(timeout.Milliseconds())))
 	readFrame(t, tcp)
-	for xid, began := int32(1), time.Now(); time.Since(began) < time.Second; xid++ {
+	for xid, began := int32(1), time.Now(); time.Since(began) < 2*timeout; xid++ {
 		write(t, tcp, ask(xid, jute.OpExists, pathAndWatch("/", 0)))
 		require.EqualValues(t, xid, binary.BigEndian.Uint32(readFrame(t, tcp)))
 	}

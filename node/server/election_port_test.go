@@ -117,6 +117,7 @@ func TestElectionCallersThatAreRefused(t *testing.T) {
 }
 
 func TestCallersThatSayNothing(t *testing.T) {
+	t.Parallel()
 	config := ensembleConfigs(t, 3)[1]
 	config.SyncLimit = 5 // with the tests' ticks, a second to say who calls
 	r := start(t, config)

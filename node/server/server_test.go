@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -80,6 +81,7 @@ func TestStandaloneServerKeepsWhatItAnswered(t *testing.T) {
 }
 
 func TestThreeMembersServeOneTree(t *testing.T) {
+	t.Parallel()
 	var members []*running
 	for _, config := range ensembleConfigs(t, 3) {
 		members = append(members, start(t, config))
@@ -121,7 +123,7 @@ func TestThreeMembersServeOneTree(t *testing.T) {
 	})
 
 	// What the old leader missed is more than its peers keep in memory: it gets a snapshot.
-	for i := range 700 {
+	for i := range 1500 {
 		retry(t, func() error {
 			_, err := c.Create(fmt.Sprintf("/shared/n%04d", i), []byte(strings.Repeat("x", 100)), 0, open)
 			if errors.Is(err, zk.ErrNodeExists) {
@@ -135,7 +137,7 @@ func TestThreeMembersServeOneTree(t *testing.T) {
 	c = client(t, back)
 	_, err := c.Sync("/shared")
 	require.NoError(t, err)
-	_, stat, err := c.Get("/shared/n0699")
+	_, stat, err := c.Get("/shared/n1499")
 	require.NoError(t, err)
 	require.NotZero(t, stat.Czxid)
 	require.Contains(t, back.log.String(), "SNAP")
@@ -164,6 +166,20 @@ func TestDataDirectoryInUse(t *testing.T) {
 	other := *config
 	other.ClientPort = freePort(t)
 	require.ErrorContains(t, start(t, &other).wait(), "another server may be using this directory")
+}
+
+// A disk that fails ends the server: it must not go on to answer what it cannot keep.
+func TestServerThatLosesItsDisk(t *testing.T) {
+	config := standaloneConfig(t, "", nil)
+	r := start(t, config)
+	require.Equal(t, "standalone", r.mode())
+	require.NoError(t, os.RemoveAll(config.snapshotDir()))
+	tcp := r.dial(r.clientAddress())
+	write(t, tcp, connectRequest(1000)) // a session is a transaction
+	requireClosed(t, tcp)
+	err := r.wait()
+	require.ErrorContains(t, err, "the server cannot go on")
+	require.ErrorContains(t, err, "no such file or directory")
 }
 
 func TestDataDirectoryThatIsNone(t *testing.T) {
