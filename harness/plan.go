@@ -42,8 +42,12 @@ const MembersMax = 9
 // ClientsMax bounds the number of clients, each of which is a connection and a goroutine or two.
 const ClientsMax = 1000
 
-// clientsEach is the default number of clients of one workload, if it does not want more.
-const clientsEach = 3
+// clientsEach is the default number of clients of one workload, if it does not want more, and
+// clientsLeast that of all together: few clients leave few traces of a bug.
+const (
+	clientsEach  = 3
+	clientsLeast = 12
+)
 
 // Bursts and lulls of defects that show only where no write follows a recovery: the silence is longer
 // than an election takes.
@@ -288,7 +292,7 @@ func (p *Plan) resolveClients() error {
 		needed += workload.ClientsMin()
 		wanted += max(clientsEach, workload.ClientsMin())
 	}
-	setDefault(&p.Clients, wanted)
+	setDefault(&p.Clients, max(wanted, clientsLeast))
 	if p.Clients < needed || p.Clients > ClientsMax {
 		return usage("--clients %d: the workloads %s need at least %d, and at most %d are allowed",
 			p.Clients, strings.Join(p.Workloads, ","), needed, ClientsMax)
