@@ -93,6 +93,7 @@ func (s *Snapshotter) Trailer() (zxid, digest int64) {
 func (s *Snapshotter) step(e *jute.Encoder) bool {
 	if !s.started {
 		s.started = true
+		s.path = []byte{} // nil would be encoded as null, which Apache's server does not survive
 		s.visit(e)
 		return true
 	}
