@@ -53,11 +53,6 @@ func (p *commitProcessor) needsCommit(r *request) bool {
 	return isWrite(r.op) || (r.op == jute.OpSync && p.matchSyncs && r.refused == jute.Ok)
 }
 
-// isReady tells whether a request may leave the head of its session's queue.
-func (p *commitProcessor) isReady(r *request) bool {
-	return !p.needsCommit(r) || r.applied || r.completed
-}
-
 // carryOut passes a committed transaction on: as the local request that it belongs to, so that its
 // client is answered, or else as it came, for a client of another server. The second happens also to
 // a session that has requests here, after it moved.
@@ -67,41 +62,15 @@ func (p *commitProcessor) carryOut(c *request) {
 		p.release(c.session)
 		return
 	}
-	local, isHead := p.find(c)
-	switch {
-	case local == nil:
-		p.next.processRequest(c)
-	case isHead:
-		p.pending[c.session].pop()
-		local.adopt(c)
-		p.next.processRequest(local)
-		p.release(c.session)
-	default:
-		// A sync of the same session stands before it. The transaction takes effect now, since
-		// transactions do so in the order of zxids, and is answered in its turn.
-		unanswered := *c
-		unanswered.connection = nil
-		p.next.processRequest(&unanswered)
-		local.adopt(c)
-		local.result, local.applied = unanswered.result, true
-	}
-}
-
-// find returns the session's oldest write that is not committed yet, if c is its commit.
-func (p *commitProcessor) find(c *request) (local *request, isHead bool) {
 	waiting := p.pending[c.session]
-	if waiting == nil {
-		return nil, false
+	if waiting == nil || !isWrite(waiting.peek().op) || waiting.peek().cxid != c.cxid {
+		p.next.processRequest(c)
+		return
 	}
-	for i, r := range waiting.all() {
-		if isWrite(r.op) && !r.applied {
-			if r.cxid == c.cxid {
-				return r, i == 0
-			}
-			return nil, false
-		}
-	}
-	return nil, false
+	local := waiting.pop()
+	local.adopt(c)
+	p.next.processRequest(local)
+	p.release(c.session)
 }
 
 // release passes on what need not wait any longer in a session's queue.
@@ -110,7 +79,7 @@ func (p *commitProcessor) release(session int64) {
 	if waiting == nil {
 		return
 	}
-	for !waiting.empty() && p.isReady(waiting.peek()) {
+	for !waiting.empty() && (waiting.peek().completed || !p.needsCommit(waiting.peek())) {
 		p.next.processRequest(waiting.pop())
 	}
 	if waiting.empty() {

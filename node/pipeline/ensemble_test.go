@@ -202,8 +202,11 @@ type player struct {
 	sent []asked
 	// written is the last number sent, acked the greatest that was acknowledged, seen what was read.
 	written, acked int
-	seen           map[string]int
-	zxid           int64
+	// settled is true once a write of this connection was answered: none of an earlier connection can
+	// take effect any more.
+	settled bool
+	seen    map[string]int
+	zxid    int64
 }
 
 type asked struct {
@@ -211,7 +214,7 @@ type asked struct {
 	op      jute.OpCode
 	path    string
 	number  int            // a write's
-	atLeast map[string]int // what a read must see
+	atLeast map[string]int // what holds after a sync
 }
 
 func (e *ensemble) newPlayer(name string, server int) *player {
@@ -276,7 +279,7 @@ func (p *player) hear() {
 		p.zxid = m.header.Zxid
 		switch request.op {
 		case jute.OpSetData:
-			p.acked = request.number
+			p.acked, p.settled = request.number, true
 			p.seen[own] = max(p.seen[own], request.number)
 		case jute.OpSync:
 			for path, number := range request.atLeast {
@@ -288,6 +291,9 @@ func (p *player) hear() {
 			number, err := strconv.Atoi(string(response.Data))
 			require.NoError(p.e.t, err)
 			require.GreaterOrEqual(p.e.t, number, p.seen[request.path], "%s reads %s", p.name, request.path)
+			if request.path == own && p.settled {
+				require.Equal(p.e.t, p.acked, number, "%s reads its own writes, all that it sent before and none that it sent after", p.name)
+			}
 			p.seen[request.path] = number
 		}
 	}
@@ -299,7 +305,7 @@ func (p *player) move() {
 	if !old.isClosed() {
 		old.w.server.ClientClosed(old.conn)
 	}
-	p.sent = nil
+	p.sent, p.settled = nil, false
 	for {
 		c := p.e.servers[p.e.random.IntN(ensembleSize)].open()
 		c.xid = old.xid

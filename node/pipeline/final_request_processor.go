@@ -12,7 +12,7 @@ type finalRequestProcessor struct {
 }
 
 func (p *finalRequestProcessor) processRequest(r *request) {
-	if r.isTxn && !r.applied {
+	if r.isTxn {
 		p.apply(r)
 	}
 	c := r.connection
@@ -33,7 +33,7 @@ func (p *finalRequestProcessor) apply(r *request) {
 		invariant("transactions reach the tree in the order of the log", s.unapplied.len(), hex(r.entry.Zxid))
 	}
 	s.unapplied.pop()
-	r.result, r.applied = s.tree.Apply(r.header, r.txn), true
+	r.result = s.tree.Apply(r.header, r.txn)
 	if err := s.tree.CheckDigest(r.header.Zxid, r.digest); err != nil {
 		s.config.Log.Error("the tree is not what the leader expects", "zxid", hex(r.header.Zxid), "error", err)
 	}

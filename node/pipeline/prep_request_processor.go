@@ -22,13 +22,27 @@ type prepRequestProcessor struct {
 	lastZxid int64
 	// resigned is set when the epoch has run out of zxids: nothing is prepared any more.
 	resigned bool
-	// held are requests that learners forwarded behind a sync which is not done yet.
-	held map[Origin]*heldRequests
+	// held are the requests that wait behind a sync which is not done yet.
+	held map[holder]*heldRequests
 }
 
-// heldRequests are a learner's requests behind its syncs. Its server matches commits and SYNCs with
-// its own requests in the order in which it sent them, so that a later commit must not overtake a
-// SYNC that waits for a quorum's confirmation.
+// holder is whose requests wait for one another: those of one session at this server, or all of a
+// learner's.
+type holder struct {
+	origin  Origin
+	session int64 // of the server's own clients only
+}
+
+func holderOf(r *request) holder {
+	if r.origin == Local {
+		return holder{session: r.session}
+	}
+	return holder{origin: r.origin}
+}
+
+// heldRequests are what came behind syncs that wait for a quorum's confirmation. No write among them
+// may be committed before: the session's reads in between would see it, and a learner matches commits
+// and SYNCs with its own requests in the order in which it sent them.
 type heldRequests struct {
 	syncs int // that are not done
 	queue []*request
@@ -53,36 +67,37 @@ func (p *prepRequestProcessor) step() {
 	}
 }
 
-// holdBack keeps a learner's request if it has to wait for a sync before it.
+// holdBack keeps a request if it has to wait for a sync before it. Reads and further syncs need not
+// until a write does.
 func (p *prepRequestProcessor) holdBack(r *request) bool {
-	if r.origin == Local || !p.server.config.SyncByQuorum {
+	if !p.server.config.SyncByQuorum {
 		return false
 	}
-	held := p.held[r.origin]
-	switch {
-	case held == nil && r.op == jute.OpSync:
-		p.held[r.origin] = &heldRequests{syncs: 1}
-		return false
-	case held == nil:
-		return false
-	case r.op == jute.OpSync && len(held.queue) == 0:
-		held.syncs++
+	held := p.held[holderOf(r)]
+	if held == nil || (len(held.queue) == 0 && !isWrite(r.op)) {
 		return false
 	}
 	held.queue = append(held.queue, r)
 	return true
 }
 
-// syncDone lets the requests go that waited behind a learner's sync.
-func (p *prepRequestProcessor) syncDone(origin Origin) {
-	held := p.held[origin]
+// syncBegun tells that a sync waits for its confirmation.
+func (p *prepRequestProcessor) syncBegun(r *request) {
+	held := p.held[holderOf(r)]
 	if held == nil {
-		return
+		held = &heldRequests{}
+		p.held[holderOf(r)] = held
 	}
+	held.syncs++
+}
+
+// syncDone lets the requests go that waited behind a sync.
+func (p *prepRequestProcessor) syncDone(r *request) {
+	held := p.held[holderOf(r)]
 	if held.syncs--; held.syncs > 0 {
 		return
 	}
-	delete(p.held, origin)
+	delete(p.held, holderOf(r))
 	waiting := p.queue.all()
 	p.queue = fifo[*request]{items: append(held.queue, waiting...)}
 }

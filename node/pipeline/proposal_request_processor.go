@@ -6,6 +6,7 @@ import "ordeal/node/jute"
 // shown the request to the CommitProcessor, where it waits for its commit. It also sees to syncs.
 type proposalRequestProcessor struct {
 	next    requestProcessor // CommitProcessor
+	prep    *prepRequestProcessor
 	sync    requestProcessor
 	leading Leading
 	// syncByQuorum is whether syncs of the leader's own clients wait for a confirmation too.
@@ -35,15 +36,22 @@ func (p *proposalRequestProcessor) processRequest(r *request) {
 }
 
 func (p *proposalRequestProcessor) startSync(r *request) {
+	if p.syncByQuorum {
+		p.prep.syncBegun(r)
+	}
 	p.syncs.push(r)
 	p.leading.Sync(p.syncsDone + SyncTicket(p.syncs.len()))
 }
 
-// syncDone returns the sync with this ticket, which must be the oldest.
+// syncDone returns the sync with this ticket, which must be the oldest, and lets go what waited for it.
 func (p *proposalRequestProcessor) syncDone(ticket SyncTicket) *request {
 	if p.syncs.empty() || ticket != p.syncsDone+1 {
 		invariant("syncs complete in order", p.syncsDone+1, ticket)
 	}
 	p.syncsDone++
-	return p.syncs.pop()
+	r := p.syncs.pop()
+	if p.syncByQuorum {
+		p.prep.syncDone(r)
+	}
+	return r
 }

@@ -84,7 +84,6 @@ func (s *Server) SyncDone(ticket SyncTicket) {
 		s.commit.commit(r)
 	} else {
 		s.outputs.Leading.SendSync(r.origin)
-		s.prep.syncDone(r.origin)
 	}
 	s.run()
 }

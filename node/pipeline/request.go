@@ -27,9 +27,8 @@ type request struct {
 	// refused is why a request without a transaction must not be carried out.
 	refused jute.Code
 
-	// result is what applying the transaction gave; applied tells that it is there.
-	result  tree.Result
-	applied bool
+	// result is what applying the transaction gave.
+	result tree.Result
 	// completed tells that a sync's SYNC has come.
 	completed bool
 }

@@ -101,6 +101,7 @@ func (s *Server) setUpChain() {
 			next: s.commit, sync: s.sync, leading: s.outputs.Leading, syncByQuorum: s.config.SyncByQuorum,
 		}
 		s.prep = s.newPrep(s.proposal, start)
+		s.proposal.prep = s.prep
 		s.first = &leaderRequestProcessor{next: s.prep}
 	case Follower, Observer:
 		s.learnerTracker = newLearnerSessionTracker()
@@ -128,7 +129,7 @@ func (s *Server) setUpSessions(unknown jute.Code) {
 
 func (s *Server) newPrep(next requestProcessor, lastZxid int64) *prepRequestProcessor {
 	return &prepRequestProcessor{
-		server: s, next: next, lastZxid: lastZxid, held: map[Origin]*heldRequests{},
+		server: s, next: next, lastZxid: lastZxid, held: map[holder]*heldRequests{},
 		changes: newOutstandingChanges(s.tree, s.config.DigestEnabled),
 	}
 }

@@ -8,9 +8,8 @@ type toBeAppliedRequestProcessor struct {
 }
 
 func (p *toBeAppliedRequestProcessor) processRequest(r *request) {
-	applies := r.isTxn && !r.applied
 	p.next.processRequest(r)
-	if !applies {
+	if !r.isTxn {
 		return
 	}
 	if p.toBeApplied.empty() || p.toBeApplied.peek().entry.Zxid != r.entry.Zxid {
