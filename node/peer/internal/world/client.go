@@ -94,12 +94,16 @@ var paths = []string{"/a", "/b", "/c"}
 // replyPatience is how long a client waits before it turns to another member.
 const replyPatience = time.Second
 
-// call is a request that a client waits for.
-type call struct {
+// Call is a request that a client waits for, and what came of it.
+type Call struct {
 	xid   int32
 	op    jute.OpCode
 	path  string
 	floor int64 // what a read after a sync must show at least
+
+	Answered bool
+	Err      jute.Code
+	Zxid     int64
 }
 
 // Client is a scripted client: one call at a time, sync and read together, and a new member
@@ -114,8 +118,11 @@ type Client struct {
 	connected  bool
 	zxid       int64 // seen last in this session
 	xid        int32
-	calls      []call
+	calls      []*Call
 	generation int // drops what was planned for an earlier call
+
+	// pinned is the member that the client stays with; nil for one that wanders.
+	pinned *Member
 
 	// Done counts calls that were answered.
 	Done int
@@ -145,7 +152,10 @@ func (c *Client) reconnect() {
 		c.connection.clientCloses()
 	}
 	c.calls, c.connected = nil, false
-	m := c.world.Members[c.world.random.IntN(len(c.world.Members))]
+	m := c.pinned
+	if m == nil {
+		m = c.world.anyMember()
+	}
 	if !m.up {
 		c.wait(50*time.Millisecond, c.reconnect)
 		return
@@ -193,6 +203,7 @@ func (c *Client) receive(n *connection, frame []byte) {
 	c.zxid = max(c.zxid, header.Zxid)
 	c.world.checkCommitted(header.Zxid)
 	c.Done++
+	answered.Answered, answered.Err, answered.Zxid = true, header.Err, header.Zxid
 	if header.Err == jute.Ok {
 		c.judge(answered, header, d)
 	}
@@ -202,7 +213,11 @@ func (c *Client) receive(n *connection, frame []byte) {
 			c.wait(c.world.upTo(50*time.Millisecond), c.reconnect)
 			return
 		}
-		c.wait(c.world.upTo(10*time.Millisecond), c.next)
+		pause := c.world.upTo(10 * time.Millisecond)
+		if c.Stopped {
+			pause += 200 * time.Millisecond
+		}
+		c.wait(pause, c.next)
 	}
 }
 
@@ -223,7 +238,7 @@ func (c *Client) handshake(d *jute.Decoder) {
 }
 
 // judge looks at a successful reply.
-func (c *Client) judge(answered call, header jute.ReplyHeader, d *jute.Decoder) {
+func (c *Client) judge(answered *Call, header jute.ReplyHeader, d *jute.Decoder) {
 	w := c.world
 	switch answered.op {
 	case jute.OpSetData:
@@ -236,11 +251,43 @@ func (c *Client) judge(answered call, header jute.ReplyHeader, d *jute.Decoder) 
 	}
 }
 
+// NewClient adds a client that stays with one member and does only what it is told.
+func (w *World) NewClient(m *Member) *Client {
+	c := newClient(w, len(w.Clients))
+	c.pinned, c.Stopped = m, true
+	w.Clients = append(w.Clients, c)
+	c.reconnect()
+	return c
+}
+
+// Connected tells whether the client has a session and a connection.
+func (c *Client) Connected() bool { return c.connected }
+
+// Create, Set, Sync and Get send a request.
+
+func (c *Client) Create(path string) *Call {
+	return c.ask(jute.OpCreate, path, jute.CreateRequest{Path: path, Data: c.value(), ACL: jute.OpenACL()})
+}
+
+func (c *Client) Set(path string) *Call {
+	return c.ask(jute.OpSetData, path, jute.SetDataRequest{Path: path, Data: c.value(), Version: -1})
+}
+
+func (c *Client) Sync(path string) *Call {
+	return c.ask(jute.OpSync, path, jute.SyncRequest{Path: path})
+}
+
+func (c *Client) Get(path string) *Call {
+	return c.ask(jute.OpGetData, path, jute.GetDataRequest{Path: path})
+}
+
 // next makes the next call.
 func (c *Client) next() {
 	if c.Stopped {
-		// Keep the session: it goes on like an idle client's.
-		c.ask(jute.OpExists, "/", jute.ExistsRequest{Path: "/"})
+		// The session goes on like an idle client's.
+		if len(c.calls) == 0 {
+			c.ask(jute.OpExists, "/", jute.ExistsRequest{Path: "/"})
+		}
 		c.wait(replyPatience, c.reconnect)
 		return
 	}
@@ -248,20 +295,19 @@ func (c *Client) next() {
 	path := paths[w.random.IntN(len(paths))]
 	switch n := w.random.IntN(100); {
 	case n < 10:
-		c.ask(jute.OpCreate, path, jute.CreateRequest{Path: path, Data: c.value(), ACL: jute.OpenACL()})
+		c.Create(path)
 	case n < 20:
 		c.ask(jute.OpCreate, path, jute.CreateRequest{Path: "/e-", Data: c.value(), ACL: jute.OpenACL(), Flags: 3})
 	case n < 65:
 		for i := w.random.IntN(4); i >= 0; i-- {
-			c.ask(jute.OpSetData, path, jute.SetDataRequest{Path: path, Data: c.value(), Version: -1})
+			c.Set(path)
 		}
 	case n < 80:
-		c.ask(jute.OpGetData, path, jute.GetDataRequest{Path: path})
+		c.Get(path)
 	case n < 97:
 		floor := w.checks.newest[path]
-		c.ask(jute.OpSync, path, jute.SyncRequest{Path: path})
-		c.ask(jute.OpGetData, path, jute.GetDataRequest{Path: path})
-		c.calls[1].floor = floor
+		c.Sync(path)
+		c.Get(path).floor = floor
 	default:
 		c.ask(jute.OpCloseSession, "", nil)
 	}
@@ -270,13 +316,15 @@ func (c *Client) next() {
 
 func (c *Client) value() []byte { return []byte(fmt.Sprintf("%d-%d", c.index, c.xid)) }
 
-func (c *Client) ask(op jute.OpCode, path string, body jute.Record) {
+func (c *Client) ask(op jute.OpCode, path string, body jute.Record) *Call {
 	c.xid++
 	var e jute.Encoder
 	jute.RequestHeader{Xid: c.xid, Type: op}.Encode(&e)
 	if body != nil {
 		body.Encode(&e)
 	}
-	c.calls = append(c.calls, call{xid: c.xid, op: op, path: path})
+	asked := &Call{xid: c.xid, op: op, path: path}
+	c.calls = append(c.calls, asked)
 	c.connection.send(e.Bytes())
+	return asked
 }

@@ -19,6 +19,12 @@ type ambush struct {
 	do    func(victim *Member)
 }
 
+// Ambush lets something happen the next time that a packet of this name has arrived, or a disk
+// operation of this name is done and not yet reported.
+func (w *World) Ambush(point string, do func()) {
+	w.ambushes = append(w.ambushes, ambush{point: point, do: func(*Member) { do() }})
+}
+
 // spring lets the ambushes at a point strike the sender or the receiver of a packet, or the owner of
 // a disk.
 func (w *World) spring(point string, from, to *Member) {
@@ -90,28 +96,14 @@ func (w *World) fault() {
 		m.disk.SyncTime = 400 * time.Millisecond
 		w.After(length, func() { m.disk.SyncTime = 10 * time.Millisecond })
 	case 9:
-		w.abandon(m, length)
+		w.Abandon(m)
+		w.After(length, w.HealAll)
 	case 10:
 		w.slowAllBut(m, length)
 	case 11:
 		w.relay()
 	default:
 		w.layAmbush()
-	}
-}
-
-// abandon cuts a member off while the others, and only they, notice at once: a leader believes in
-// its office for as long as it can.
-func (w *World) abandon(m *Member, length time.Duration) {
-	for _, other := range w.Members {
-		if other != m {
-			w.cutFor(m, other, length)
-			w.cutFor(other, m, length)
-		}
-	}
-	for _, l := range m.links {
-		l.toLearner.broken = true
-		l.learnerHears()
 	}
 }
 

@@ -113,11 +113,23 @@ func New(options Options) *World {
 
 // Start boots all members, and the clients begin their work.
 func (w *World) Start() {
-	for _, m := range w.Members {
-		m.Boot()
-	}
+	w.Boot(w.Members...)
 	for _, c := range w.Clients {
 		c.start()
+	}
+}
+
+// Boot starts members.
+func (w *World) Boot(members ...*Member) {
+	for _, m := range members {
+		m.Boot()
+	}
+}
+
+// CrashAll ends all members at once.
+func (w *World) CrashAll(powerLoss bool) {
+	for _, m := range w.Members {
+		m.Crash(powerLoss)
 	}
 }
 
@@ -194,6 +206,21 @@ func (w *World) Leader() *Member {
 		}
 	}
 	return nil
+}
+
+// Abandon cuts a member off while the others, and only they, notice at once: a leader believes in its
+// office for as long as it can.
+func (w *World) Abandon(m *Member) {
+	for _, other := range w.Members {
+		if other != m {
+			w.Cut(m.ID, other.ID)
+			w.Cut(other.ID, m.ID)
+		}
+	}
+	for _, l := range m.links {
+		l.toLearner.broken = true
+		l.learnerHears()
+	}
 }
 
 // AllServe tells whether every member is up and serves, and all have the same transactions.
