@@ -1,0 +1,184 @@
+package sim
+
+import (
+	"bytes"
+
+	"ordeal/node/disk"
+	"ordeal/node/jute"
+	"ordeal/node/zab"
+)
+
+// The guarantees that are checked at every event, from the members' borders and their disks, never
+// from inside a peer.
+var insideGuarantees = map[string]string{
+	"one-leader":        "An epoch has one leader at most.",
+	"one-log":           "A transaction stands behind the same one, with the same contents, in every log.",
+	"committed-agree":   "Of two committed transactions one leads to the other.",
+	"committed-durable": "What is committed is on the disks of a quorum.",
+	"ack-on-disk":       "A member never acknowledges, or announces, what is not on its disk.",
+	"epochs-rise":       "Accepted and current epochs never go back.",
+	"zxids-rise":        "The zxids of a log rise.",
+	"same-tree":         "The tree, and so its digest, is a function of the log.",
+	"assertion":         "No assertion of the server fails.",
+	"fatal":             "A member ends by itself only if its disk fails.",
+	"start":             "Members that are left alone elect a leader and serve.",
+	"quorum-serves":     "A healed quorum elects, synchronises and serves within a bound of time.",
+	"all-serve":         "Once everything is healed all members serve, with the same history, within a bound of time.",
+	"clients-served":    "Clients of a healed ensemble are answered.",
+}
+
+// invariants is what is known of all that has ever happened.
+type invariants struct {
+	// leaders is who has led each epoch.
+	leaders map[int64]int
+	// logged is every transaction that was ever logged anywhere.
+	logged map[int64]logged
+	// committed is the newest transaction that some member has served.
+	committed int64
+	// digests are the trees' digests by last transaction.
+	digests map[int64]int64
+}
+
+// logged is a transaction's contents and the one that it stands behind; known says whether that one is
+// known.
+type logged struct {
+	payload []byte
+	before  int64
+	known   bool
+}
+
+func newInvariants() invariants {
+	return invariants{leaders: map[int64]int{}, logged: map[int64]logged{}, digests: map[int64]int64{}}
+}
+
+// appending sees an entry that is about to be logged.
+func (c *invariants) appending(w *World, d *modelDisk, entry disk.Entry) {
+	end := d.end()
+	if entry.Zxid <= end {
+		w.broken("zxids-rise", "member %d logs %s after %s", d.owner.id, zxidWord(entry.Zxid), zxidWord(end))
+		return
+	}
+	// Behind a leader's snapshot at the start of its epoch the transaction before is not known.
+	before := logged{payload: entry.Payload, before: end, known: zab.Counter(end) != 0 || end == 0}
+	seen, again := c.logged[entry.Zxid]
+	if !again {
+		c.logged[entry.Zxid] = before
+		return
+	}
+	if !bytes.Equal(seen.payload, entry.Payload) {
+		w.broken("one-log", "transaction %s has other contents at member %d than elsewhere", zxidWord(entry.Zxid), d.owner.id)
+	}
+	switch {
+	case !before.known:
+	case !seen.known:
+		c.logged[entry.Zxid] = before
+	case seen.before != end:
+		w.broken("one-log", "transaction %s stands behind %s at member %d, and behind %s elsewhere", zxidWord(entry.Zxid), zxidWord(end), d.owner.id, zxidWord(seen.before))
+	}
+}
+
+// member looks at a member after each of its inputs.
+func (c *invariants) member(w *World, m *member) {
+	s := &m.standing
+	if s.Phase != phaseBroadcast || s.Role == roleStandalone {
+		return
+	}
+	if s.Role == roleLeading {
+		leader, known := c.leaders[s.Epoch]
+		switch {
+		case known && leader != m.id:
+			w.broken("one-leader", "members %d and %d both lead epoch %d", leader, m.id, s.Epoch)
+		case !known:
+			c.leaders[s.Epoch] = m.id
+			// A quorum has acknowledged NEWLEADER: this leader's whole history counts as committed.
+			c.commit(w, m.disk.end())
+		}
+	}
+	if !s.Serving && s.Role != roleLeading {
+		return
+	}
+	if s.LastZxid != c.committed {
+		c.commit(w, s.LastZxid)
+	}
+	if digest, known := c.digests[s.LastZxid]; !known {
+		c.digests[s.LastZxid] = s.Digest
+	} else if digest != s.Digest {
+		w.broken("same-tree", "after transaction %s the tree of member %d is another than that of other members", zxidWord(s.LastZxid), m.id)
+	}
+}
+
+// commit sees a transaction that a member serves: it must belong to the one history, and survive the
+// loss of any minority.
+func (c *invariants) commit(w *World, zxid int64) {
+	if zab.Counter(zxid) == 0 || zxid == c.committed {
+		return
+	}
+	newer, older := max(zxid, c.committed), min(zxid, c.committed)
+	at := newer
+	for at > older {
+		entry, seen := c.logged[at]
+		if !seen || !entry.known {
+			at = older // it came with a snapshot
+			break
+		}
+		at = entry.before
+	}
+	if at != older {
+		w.broken("committed-agree", "%s and %s are both committed, but one does not lead to the other", zxidWord(older), zxidWord(newer))
+	}
+	if zxid > c.committed {
+		c.committed = zxid
+		c.durabilityMayHaveShrunk(w)
+	}
+}
+
+// durabilityMayHaveShrunk wants the newest committed transaction on the disks of a quorum. Logs have
+// no holes, so all before it are there too.
+func (c *invariants) durabilityMayHaveShrunk(w *World) {
+	if c.committed == 0 {
+		return
+	}
+	holders := w.scratch
+	clear(holders)
+	for _, m := range w.members {
+		if m.disk.holds(c.committed) {
+			holders[int64(m.id)] = true
+		}
+	}
+	if !w.verifier.ContainsQuorum(holders) {
+		w.broken("committed-durable", "%s is committed, but only the disks of %d members hold it", zxidWord(c.committed), len(holders))
+	}
+}
+
+// learnerSends sees a packet that a learner is about to send: it must promise only what is on disk.
+func (c *invariants) learnerSends(w *World, m *member, packet *jute.QuorumPacket) {
+	d := m.disk
+	switch {
+	case packet.Type == jute.PacketAckEpoch:
+		if d.accepted < d.current {
+			w.broken("ack-on-disk", "member %d accepts an epoch with %d accepted and %d joined on disk", m.id, d.accepted, d.current)
+		}
+	case packet.Type != jute.PacketAck:
+	case zab.Counter(packet.Zxid) == 0:
+		if d.current != zab.Epoch(packet.Zxid) {
+			w.broken("ack-on-disk", "member %d acknowledges epoch %d with %d on disk", m.id, zab.Epoch(packet.Zxid), d.current)
+		}
+	case !d.holds(packet.Zxid):
+		w.broken("ack-on-disk", "member %d acknowledges %s, which is not on its disk", m.id, zxidWord(packet.Zxid))
+	}
+}
+
+// leaderSends sees a packet that a leader is about to send.
+func (c *invariants) leaderSends(w *World, m *member, packet *jute.QuorumPacket) {
+	d := m.disk
+	switch packet.Type {
+	case jute.PacketLeaderInfo:
+		if d.accepted != zab.Epoch(packet.Zxid) {
+			w.broken("ack-on-disk", "member %d announces epoch %d with %d accepted on disk", m.id, zab.Epoch(packet.Zxid), d.accepted)
+		}
+	case jute.PacketNewLeader:
+		if d.current != zab.Epoch(packet.Zxid) {
+			w.broken("ack-on-disk", "member %d leads epoch %d with %d on disk", m.id, zab.Epoch(packet.Zxid), d.current)
+		}
+	}
+}

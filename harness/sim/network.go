@@ -1,0 +1,324 @@
+package sim
+
+import (
+	"errors"
+	"time"
+
+	"ordeal/node/election"
+	"ordeal/node/jute"
+	"ordeal/node/peer"
+)
+
+// way is all traffic from one member to another, or between clients and members: what is common to
+// the connections between two machines in one direction.
+type way struct {
+	from, to int
+	base     time.Duration // a packet's usual time
+	slow     time.Duration // added while a fault says so
+	cuts     int           // faults that cut it now
+	index    uint64        // numbers packets
+	arrival  time.Duration // of the last notification: they keep their order
+}
+
+func (v *way) cut() bool { return v.cuts > 0 }
+
+// latency is the time of the next packet on its way.
+func (w *World) latency(v *way) time.Duration {
+	index := v.index
+	v.index++
+	return v.base + v.slow + w.source.jitter(v, index) + w.source.delay(w, v, index)
+}
+
+// parcel is something on its way through a pipe: one of its fields says what.
+type parcel struct {
+	arrives time.Duration
+	message *peer.LearnerMessage
+	frame   []byte
+	opened  bool
+	closed  bool
+	// picture is what was streamed so far of a SNAP's tree, which takes its time while the tree may
+	// change.
+	picture  []byte
+	streamed bool
+}
+
+// pipe is one direction of a connection: it delivers in order.
+type pipe struct {
+	world     *World
+	way       *way
+	queue     []parcel
+	head      int
+	planned   bool // an event for the head is planned
+	broken    bool
+	run       func()
+	hand      func(*parcel)
+	listed    bool // among the world's pipes
+	lastTaken time.Duration
+}
+
+func (w *World) newPipe(v *way, hand func(*parcel)) *pipe {
+	p := &pipe{world: w, way: v, hand: hand}
+	p.run = func() {
+		p.planned = false
+		p.deliver()
+	}
+	return p
+}
+
+// push sends something.
+func (p *pipe) push(item parcel) {
+	if p.broken {
+		return
+	}
+	item.arrives = p.world.now + p.world.latency(p.way)
+	if len(p.queue) > p.head {
+		item.arrives = max(item.arrives, p.queue[len(p.queue)-1].arrives)
+	}
+	if p.head == len(p.queue) {
+		p.queue, p.head = p.queue[:0], 0
+	}
+	p.queue = append(p.queue, item)
+	p.plan()
+}
+
+func (p *pipe) plan() {
+	if p.planned || p.broken || p.head == len(p.queue) {
+		return
+	}
+	if p.way.cut() {
+		p.world.list(p)
+		return
+	}
+	p.planned = true
+	p.world.after(p.queue[p.head].arrives-p.world.now, p.run)
+}
+
+// deliver hands over what has arrived: one parcel an event, so that anything may come between two.
+func (p *pipe) deliver() {
+	w := p.world
+	if p.broken || p.head == len(p.queue) {
+		return
+	}
+	if p.way.cut() {
+		w.list(p)
+		return
+	}
+	if !p.stream(&p.queue[p.head]) {
+		p.plan()
+		return
+	}
+	item := p.queue[p.head]
+	p.queue[p.head] = parcel{}
+	p.head++
+	p.hand(&item)
+	p.plan()
+}
+
+// streamChunk is how many znodes of a SNAP's tree pass at a time.
+const streamChunk = 4
+
+// stream goes on with the tree behind a SNAP, and tells whether all of it has passed.
+func (p *pipe) stream(item *parcel) bool {
+	if item.message == nil || item.message.Outgoing == nil || item.streamed {
+		return true
+	}
+	chunk, done := item.message.Outgoing.Next(streamChunk)
+	item.picture = append(item.picture, chunk...)
+	item.streamed = done
+	if !done {
+		item.arrives = p.world.now + p.way.base/2
+	}
+	return done
+}
+
+// cutShort drops a SNAP that is not wholly on its way yet, with all behind it: its sender is gone.
+func (p *pipe) cutShort() {
+	for i := p.head; i < len(p.queue); i++ {
+		item := &p.queue[i]
+		if item.message != nil && item.message.Outgoing != nil && !item.streamed {
+			p.queue = p.queue[:i]
+			return
+		}
+	}
+}
+
+// list remembers a pipe that stands still because of a cut.
+func (w *World) list(p *pipe) {
+	if !p.listed {
+		p.listed = true
+		w.pipes = append(w.pipes, p)
+	}
+}
+
+// nudge makes pipes whose way is free again go on.
+func (w *World) nudge() {
+	waiting := w.pipes
+	w.pipes = nil
+	for _, p := range waiting {
+		p.listed = false
+		p.plan()
+	}
+}
+
+var (
+	errRefused = errors.New("connection refused")
+	errReset   = errors.New("connection reset")
+)
+
+// notify carries an election message: in order, but lost where a way is cut or the receiver is down.
+func (w *World) notify(from, to *member, message election.Notification) {
+	v := w.ways[from.id][to.id]
+	if v.cut() {
+		w.coverage.hit("notification-lost")
+		return
+	}
+	v.arrival = max(v.arrival, w.now+w.latency(v))
+	incarnation := to.incarnation
+	w.after(v.arrival-w.now, func() {
+		if v.cut() || to.incarnation != incarnation || !to.up {
+			return
+		}
+		w.note(hashNotification, from.id, int64(to.id), int64(message.State), message.Leader, message.Zxid, message.ElectionEpoch)
+		if w.trace != nil {
+			w.tell("%d → %d  vote: %v, leader %d, zxid %s, round %d, epoch %d", from.id, to.id, message.State, message.Leader, zxidWord(message.Zxid), message.ElectionEpoch, message.PeerEpoch)
+		}
+		to.input(func(p *peer.Peer) { p.ReceiveNotification(int64(from.id), message) })
+	})
+}
+
+// link is a learner's connection to a leader. Each end may be closed by itself.
+type link struct {
+	world                   *World
+	id                      peer.Link
+	attempt                 uint64
+	learner, leader         *member
+	toLeader, toLearner     *pipe
+	learnerOpen, leaderOpen bool
+}
+
+const (
+	connectTries = 5
+	connectPause = 100 * time.Millisecond
+)
+
+// connect tries to reach the leader as the shell does: five times, 100 ms apart.
+func (w *World) connect(m *member, command peer.LeaderCommand, tries int) {
+	incarnation := m.incarnation
+	there := w.ways[m.id][int(command.ConnectTo)]
+	back := w.ways[int(command.ConnectTo)][m.id]
+	w.after(w.latency(there)+back.base, func() {
+		if m.incarnation != incarnation || m.attempt != command.Attempt {
+			return
+		}
+		target := w.members[command.ConnectTo-1]
+		blocked := there.cut() || back.cut()
+		if target.up && target.portOpen && !blocked {
+			w.establish(m, target, command.Attempt)
+			return
+		}
+		if tries >= connectTries && !blocked || m.elapsed() >= command.Deadline {
+			w.tell("%d → %d  connection refused", m.id, target.id)
+			m.input(func(p *peer.Peer) { p.LeaderClosed(command.Attempt, errRefused) })
+			return
+		}
+		w.after(connectPause, func() {
+			if m.incarnation == incarnation && m.attempt == command.Attempt {
+				w.connect(m, command, tries+1)
+			}
+		})
+	})
+}
+
+func (w *World) establish(m, target *member, attempt uint64) {
+	w.lastLink++
+	l := &link{world: w, id: w.lastLink, attempt: attempt, learner: m, leader: target, learnerOpen: true, leaderOpen: true}
+	l.toLeader = w.newPipe(w.ways[m.id][target.id], l.atLeader)
+	l.toLearner = w.newPipe(w.ways[target.id][m.id], l.atLearner)
+	m.upstream = l
+	target.links = append(target.links, l)
+	w.tell("%d → %d  connected", m.id, target.id)
+	l.toLeader.push(parcel{opened: true})
+	m.input(func(p *peer.Peer) { p.LeaderConnected(attempt) })
+}
+
+// atLeader and atLearner take what arrives.
+func (l *link) atLeader(item *parcel) {
+	if !l.leaderOpen {
+		return
+	}
+	w := l.world
+	switch {
+	case item.opened:
+		l.leader.input(func(p *peer.Peer) { p.LearnerConnected(l.id, "member") })
+	case item.closed:
+		l.leaderOpen = false
+		w.note(hashClose, l.leader.id, int64(l.learner.id))
+		l.leader.dropLink(l)
+		l.leader.input(func(p *peer.Peer) { p.LearnerClosed(l.id) })
+	default:
+		w.packet(l.learner, l.leader, item.message.Packet, func() {
+			l.leader.input(func(p *peer.Peer) { p.LearnerPacket(l.id, *item.message) })
+		})
+	}
+}
+
+func (l *link) atLearner(item *parcel) {
+	if !l.learnerOpen {
+		return
+	}
+	w := l.world
+	if item.closed {
+		l.learnerOpen = false
+		w.note(hashClose, l.learner.id, int64(l.leader.id))
+		l.learner.input(func(p *peer.Peer) { p.LeaderClosed(l.attempt, errReset) })
+		return
+	}
+	received := peer.LearnerMessage{Packet: item.message.Packet}
+	if item.message.Outgoing != nil {
+		received.Incoming = readPicture(item.picture, w.tree, item.message.Packet.Zxid)
+	}
+	w.packet(l.leader, l.learner, item.message.Packet, func() {
+		l.learner.input(func(p *peer.Peer) { p.LeaderPacket(l.attempt, received) })
+	})
+}
+
+// packet delivers a packet between two members.
+func (w *World) packet(from, to *member, packet *jute.QuorumPacket, deliver func()) {
+	w.note(hashPacket, from.id, int64(to.id), int64(packet.Type), packet.Zxid, int64(len(packet.Data)))
+	if packet.Type != jute.PacketPing {
+		w.coverage.packets[packet.Type&63]++
+		if w.trace != nil {
+			w.tell("%d → %d  %s", from.id, to.id, packetWord(packet))
+		}
+	}
+	incarnation, sender := to.incarnation, from.incarnation
+	deliver()
+	if len(w.ambushes) > 0 && to.incarnation == incarnation && from.incarnation == sender {
+		w.spring(packet.Type, 0, from, to)
+	}
+}
+
+// learnerCloses and leaderCloses end one side: the other side hears of it behind what was sent. Where
+// the way is cut it does not: the connection is half-open.
+func (l *link) learnerCloses() {
+	if l.learnerOpen {
+		l.learnerOpen = false
+		l.toLeader.push(parcel{closed: true})
+	}
+}
+
+func (l *link) leaderCloses() {
+	if l.leaderOpen {
+		l.leaderOpen = false
+		l.toLearner.cutShort()
+		l.toLearner.push(parcel{closed: true})
+	}
+}
+
+// reset breaks the connection at both ends at once.
+func (l *link) reset() {
+	l.toLeader.broken, l.toLearner.broken = true, true
+	closed := parcel{closed: true}
+	l.atLeader(&closed)
+	l.atLearner(&closed)
+}

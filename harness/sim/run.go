@@ -1,0 +1,460 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"ordeal/checkers"
+	"ordeal/node/defect"
+	"ordeal/node/quorum"
+	"ordeal/node/tree"
+	"ordeal/results/history"
+	"ordeal/workloads"
+)
+
+// The names of a run's phases, as in real runs.
+const (
+	phaseStart = "start"
+	phaseSetup = "setup"
+	phaseLoad  = "load"
+	phaseHeal  = "heal"
+	phaseFinal = "final"
+	phaseEnd   = "end"
+)
+
+// Outcome is what came of one run.
+type Outcome struct {
+	// Violation is the first broken promise; nil if all was well.
+	Violation *Violation
+	// Results are the checkers' answers; empty if the run ended before they were asked.
+	Results []checkers.Result
+	// Unknown is the reason of a checker that gave up, empty for none.
+	Unknown string
+	// Decisions are those that were made; the same as the script's if there was one.
+	Decisions []Decision
+	Hash      uint64
+	Events    int
+	Virtual   time.Duration
+	Coverage  Coverage
+	Ops, OK   int
+	History   history.Memory
+}
+
+// Observation is how a run may be watched. It changes nothing.
+type Observation struct {
+	Trace func(at time.Duration, line string)
+	// Until stops the run early; 0 for never.
+	Until time.Duration
+}
+
+// Coverage counts what a run, or many, came across: kinds of faults, packets, and turns of events.
+type Coverage struct {
+	packets [64]int
+	Seen    map[string]int
+}
+
+func (c *Coverage) hit(name string) { c.Seen[name]++ }
+
+// Add sums up.
+func (c *Coverage) Add(other Coverage) {
+	if c.Seen == nil {
+		c.Seen = map[string]int{}
+	}
+	for name, count := range other.Seen {
+		c.Seen[name] += count
+	}
+}
+
+// Run lets a seed's world live, with the decisions that the seed makes.
+func Run(config Config, watch Observation) *Outcome { return run(config, nil, false, watch) }
+
+// Replay lets a script's world live.
+func Replay(script *Script, watch Observation) *Outcome {
+	return run(script.Config, script.Decisions, true, watch)
+}
+
+func run(config Config, script []Decision, scripted bool, watch Observation) *Outcome {
+	memory := &history.Memory{}
+	w := newWorld(config, script, scripted, memoryRecorder{memory})
+	w.trace = watch.Trace
+	outcome := w.live(script, watch.Until)
+	outcome.History = *memory
+	if outcome.Violation == nil && watch.Until == 0 {
+		outcome.judge(w, *memory)
+	}
+	return outcome
+}
+
+// memoryRecorder is a history in memory that can be recorded to by one goroutine.
+type memoryRecorder struct{ memory *history.Memory }
+
+func (r memoryRecorder) Record(e history.Event) { *r.memory = append(*r.memory, e) }
+
+func newWorld(config Config, script []Decision, scripted bool, recorder history.Recorder) *World {
+	if err := config.check(); err != nil {
+		panic(fmt.Sprintf("sim: no world can be made of this: %v", err))
+	}
+	w := &World{
+		config: config, hash: hashStart, recorder: recorder,
+		inside: newInvariants(), scratch: map[int64]bool{}, coverage: Coverage{Seen: map[string]int{}},
+	}
+	w.defects, _ = defect.Parse(config.Defect) // checked above
+	if len(w.defects) == 0 {
+		w.defects = nil
+	}
+	w.tree = tree.Options{DigestEnabled: true, Defects: w.defects}
+	w.source = newSource(&w.config, script, scripted)
+	w.membership = membership(config.Voters, config.Observers)
+	w.verifier = w.membership.Verifier()
+	n := config.Members()
+	for from := 0; from <= n; from++ {
+		row := make([]*way, n+1)
+		for to := range row {
+			row[to] = &way{from: from, to: to, base: w.usual(from, to)}
+		}
+		w.ways = append(w.ways, row)
+	}
+	for id := 1; id <= n; id++ {
+		m := &member{id: id, world: w}
+		if config.Drift > 0 {
+			m.drift = time.Duration(int(mix(w.source.noise+uint64(id))%uint64(2*config.Drift+1)) - config.Drift)
+		}
+		m.disk = newModelDisk(w, m)
+		w.members = append(w.members, m)
+	}
+	return w
+}
+
+// usual is the usual time of a way. Under PCT ways differ by orders of magnitude.
+func (w *World) usual(from, to int) time.Duration {
+	base := w.config.Latency
+	if w.config.Strategy == PCT {
+		base <<= mix(w.source.noise^uint64(from)<<8^uint64(to)) % 6
+	}
+	return base
+}
+
+func membership(voters, observers int) *quorum.Config {
+	text := ""
+	for id := 1; id <= voters+observers; id++ {
+		role := "participant"
+		if id > voters {
+			role = "observer"
+		}
+		text += fmt.Sprintf("server.%d=member%d:2888:3888:%s\n", id, id, role)
+	}
+	config, err := quorum.Parse(text)
+	if err != nil {
+		panic(fmt.Sprintf("sim: the membership cannot be read: %v", err))
+	}
+	return config
+}
+
+// Bounds of virtual time. A server that looks for a leader repeats itself after up to a minute
+// (election.NotificationIntervalMax), so that nothing can be sure to have happened before.
+const (
+	electionBound = 75 * time.Second
+	setupBound    = 60 * time.Second
+	lookEvery     = 20 * time.Millisecond
+)
+
+// bound is within what time a healed quorum must serve: an election, and each phase of what follows
+// takes initLimit at most; a bad turn costs another round.
+func (w *World) bound() time.Duration {
+	c := &w.config
+	return electionBound + 4*time.Duration(c.InitLimit+c.SyncLimit)*c.TickTime
+}
+
+// live goes through the phases.
+func (w *World) live(script []Decision, until time.Duration) *Outcome {
+	if until > 0 {
+		w.after(until, func() { w.broken(stopped, "the run was to end here") })
+	}
+	w.phases(script)
+	outcome := &Outcome{
+		Violation: w.violation, Decisions: w.source.made, Hash: w.hash, Events: w.events, Virtual: w.now, Coverage: w.coverage,
+	}
+	if w.source.scripted {
+		outcome.Decisions = script
+	}
+	for packet, count := range w.coverage.packets {
+		if count > 0 {
+			outcome.Coverage.Seen[packetName(packet)] += count
+		}
+	}
+	if w.violation != nil && w.violation.Guarantee == stopped {
+		outcome.Violation = nil
+	}
+	for _, d := range w.clients {
+		outcome.OK += d.done
+	}
+	return outcome
+}
+
+// stopped is no guarantee, but ends a world like a broken one.
+const stopped = "stopped"
+
+func (w *World) phases(script []Decision) {
+	w.phase(phaseStart)
+	for _, f := range faultsOf(script) {
+		w.lay(f)
+	}
+	for _, m := range w.members {
+		m.boot()
+	}
+	if !w.runUntil(w.bound(), lookEvery, w.allServe) {
+		w.broken("start", "members do not all serve %v after the start: %v", w.now, w.members)
+		return
+	}
+	workload, err := workloads.Get(w.config.Workload)
+	if err != nil {
+		panic(fmt.Sprintf("sim: the workload was checked before: %v", err))
+	}
+	w.phase(phaseSetup)
+	if !w.perform(w.config.Clients+1, w.everybody(), workload.Setup()) {
+		w.broken("clients-served", "the setup is not done %v after the start", w.now)
+		return
+	}
+	w.load(workload, script)
+	if w.violation == nil {
+		w.heal()
+	}
+	if w.violation == nil {
+		w.final(workload)
+	}
+}
+
+func (w *World) phase(name string) {
+	w.tell("PHASE %s", name)
+	w.record(history.Event{Kind: history.Phase, Text: name})
+}
+
+func (w *World) everybody() []int {
+	all := make([]int, len(w.members))
+	for i := range all {
+		all[i] = i + 1
+	}
+	return all
+}
+
+// perform lets one client do requests, each until it is answered, and close its session.
+func (w *World) perform(number int, members []int, requests []history.Request) bool {
+	d := w.newDriver(number, members)
+	d.list, d.working = slices.Clone(requests), true
+	d.step()
+	if !w.runUntil(w.now+setupBound, lookEvery, d.idle) {
+		return false
+	}
+	d.close()
+	return w.runUntil(w.now+setupBound, lookEvery, func() bool { return !d.session.Alive() && d.idle() })
+}
+
+// load lets clients work while faults come.
+func (w *World) load(workload workloads.Workload, script []Decision) {
+	w.phase(phaseLoad)
+	c := &w.config
+	w.loadStart, w.loadEnd, w.faultsOn = w.now, w.now+c.Load, true
+	machines := workload.Clients(c.Clients, c.Seed)
+	for i := range c.Clients {
+		order := w.everybody()
+		// Each client tries the members in an order of its own.
+		turn := int(mix(w.source.noise+uint64(i)*7) % uint64(len(order)))
+		d := w.newDriver(i+1, append(order[turn:], order[:turn]...))
+		d.working = true
+		w.clients = append(w.clients, d)
+		if w.source.scripted {
+			d.follow(opsOf(script, i+1))
+			continue
+		}
+		d.machine = machines[i]
+		d.gap = time.Duration(float64(time.Second) * float64(c.Clients) / c.Rate)
+		d.planStep(d.pause())
+	}
+	if !w.source.scripted {
+		for _, f := range drawFaultList(c, w.loadStart, w.loadEnd) {
+			w.source.made = append(w.source.made, Decision{Fault: f})
+			w.lay(f)
+		}
+	}
+	w.runTo(w.loadEnd)
+	w.faultsOn, w.ambushes = false, nil
+}
+
+// heal wants liveness once faults are over: first of a quorum while the others are out of reach, then
+// of all.
+func (w *World) heal() {
+	w.phase(phaseHeal)
+	w.runTo(w.now + time.Millisecond) // the faults' ends
+	for _, m := range w.members {
+		m.boot()
+	}
+	core := w.drawQuorum()
+	var heals []func()
+	for _, m := range w.members {
+		if !slices.Contains(core, m.id) {
+			heals = append(heals, w.cutWays(m, true, true))
+		}
+	}
+	w.tell("only members %v can reach one another", core)
+	if !w.runUntil(w.now+w.bound(), lookEvery, func() bool { return w.serve(core) }) {
+		w.broken("quorum-serves", "members %v, a quorum without faults, do not serve within %v: %v", core, w.bound(), w.members)
+		return
+	}
+	for _, h := range heals {
+		h()
+	}
+	w.tell("all members can reach one another")
+	if !w.runUntil(w.now+w.bound(), lookEvery, w.allServe) {
+		w.broken("all-serve", "without faults not all members serve within %v: %v", w.bound(), w.members)
+		return
+	}
+	if !w.endClients() {
+		return
+	}
+	if !w.runUntil(w.now+w.bound(), lookEvery, w.atRest) {
+		w.broken("all-serve", "members that all serve do not come to the same transaction within %v: %v", w.bound(), w.members)
+	}
+}
+
+// drawQuorum draws a smallest quorum of voters.
+func (w *World) drawQuorum() []int {
+	order := make([]int, w.config.Voters)
+	for i := range order {
+		order[i] = i + 1
+	}
+	for i := range order {
+		j := i + int(mix(w.source.noise^0xc02e+uint64(i))%uint64(len(order)-i))
+		order[i], order[j] = order[j], order[i]
+	}
+	core := order[:w.config.Voters/2+1]
+	slices.Sort(core)
+	return core
+}
+
+// serve tells whether these members serve, one of them as the leader.
+func (w *World) serve(ids []int) bool {
+	led := false
+	for _, id := range ids {
+		m := w.members[id-1]
+		leads := m.standing.Role == roleLeading || m.standing.Role == roleStandalone
+		if !m.up || m.paused || m.standing.Phase != phaseBroadcast || !m.standing.Serving && !leads {
+			return false
+		}
+		led = led || leads
+	}
+	return led
+}
+
+func (w *World) allServe() bool { return w.serve(w.everybody()) }
+
+// atRest tells whether all members serve and have logged and applied the same.
+func (w *World) atRest() bool {
+	end := w.members[0].disk.end()
+	for _, m := range w.members {
+		if m.disk.end() != end || m.standing.LastZxid != w.members[0].standing.LastZxid || m.disk.busy {
+			return false
+		}
+	}
+	return w.allServe()
+}
+
+// endClients wants every operation to come to its end and every session closed, or expired.
+func (w *World) endClients() bool {
+	quiet := func() bool {
+		for _, d := range w.clients {
+			if !d.idle() {
+				return false
+			}
+		}
+		return true
+	}
+	if !w.runUntil(w.now+w.bound(), lookEvery, quiet) {
+		w.broken("clients-served", "clients of a healed ensemble are not answered within %v", w.bound())
+		return false
+	}
+	for _, d := range w.clients {
+		d.close()
+	}
+	closed := func() bool {
+		return quiet() && !slices.ContainsFunc(w.clients, func(d *driver) bool { return d.session.Alive() })
+	}
+	if !w.runUntil(w.now+w.bound(), lookEvery, closed) {
+		w.broken("clients-served", "clients of a healed ensemble cannot close their sessions within %v", w.bound())
+		return false
+	}
+	// Sessions that were lost expire; a member's clock may be slow.
+	w.runTo(w.now + 2*w.config.SessionTimeout + 4*w.config.TickTime)
+	return w.violation == nil
+}
+
+// final reads what the members hold.
+func (w *World) final(workload workloads.Workload) {
+	w.phase(phaseFinal)
+	number := w.config.Clients + 1
+	for _, m := range w.members {
+		if requests := workload.Final(); len(requests) > 0 && w.accepts(m) {
+			number++
+			if !w.perform(number, []int{m.id}, requests) {
+				w.broken("clients-served", "final reads at member %d are not answered within %v", m.id, setupBound)
+				return
+			}
+		}
+	}
+	if !w.runUntil(w.now+w.bound(), lookEvery, w.atRest) {
+		w.broken("all-serve", "members that all serve do not come to the same transaction within %v: %v", w.bound(), w.members)
+		return
+	}
+	for _, m := range w.members {
+		w.finalTree(m, workload.Root())
+	}
+	w.phase(phaseEnd)
+}
+
+// accepts tells whether a member takes clients: a leader may not.
+func (w *World) accepts(m *member) bool { return m.standing.Serving }
+
+// finalTree records what a member has on its disk, and compares it with what it has in memory.
+func (w *World) finalTree(m *member, root string) {
+	recovered := m.disk.state().Tree
+	if recovered.Digest() != m.standing.Digest {
+		w.broken("same-tree", "member %d's tree, read back from its disk, is another than that in its memory", m.id)
+		return
+	}
+	count := 0
+	recovered.Walk(func(path string, z tree.Znode) bool {
+		if path != root && !strings.HasPrefix(path, root+"/") {
+			return true
+		}
+		count++
+		stat, _ := recovered.Stat(path)
+		w.record(history.Event{Kind: history.Znode, Member: m.id, Node: &history.Node{Path: path, Value: string(z.Data), Stat: history.Stat{
+			Czxid: stat.Czxid, Mzxid: stat.Mzxid, Pzxid: stat.Pzxid, Version: stat.Version, Cversion: stat.Cversion,
+			EphemeralOwner: stat.EphemeralOwner, NumChildren: stat.NumChildren,
+		}}})
+		return true
+	})
+	w.record(history.Event{Kind: history.Final, Member: m.id, Zxid: recovered.LastZxid(), Count: count,
+		Digest: strconv.FormatUint(uint64(recovered.Digest()), 16)})
+}
+
+// judge asks the checkers.
+func (o *Outcome) judge(w *World, log history.Memory) {
+	c := &w.config
+	o.Results = checkers.Run(context.Background(), log, checkers.Options{
+		TickTime: c.TickTime, SessionTimeout: c.SessionTimeout, Workloads: []string{c.Workload},
+	}, nil)
+	for _, r := range o.Results {
+		switch r.Verdict {
+		case checkers.Violation:
+			if o.Violation == nil {
+				o.Violation = &Violation{Guarantee: r.Name, At: w.now, Text: strings.Join(r.Evidence, "; ")}
+			}
+		case checkers.Unknown:
+			o.Unknown = r.Name + ": " + r.Reason
+		}
+	}
+}

@@ -1,0 +1,246 @@
+package sim
+
+import (
+	"fmt"
+	"time"
+
+	"ordeal/harness/client"
+	"ordeal/node/defect"
+	"ordeal/node/peer"
+	"ordeal/node/quorum"
+	"ordeal/node/tree"
+	"ordeal/results/history"
+)
+
+// wallAtZero is what clocks on walls show when the world begins, in milliseconds since 1970.
+const wallAtZero = 1_700_000_000_000
+
+// World is a virtual machine room, its clients, and its clock.
+type World struct {
+	config     Config
+	tree       tree.Options
+	defects    defect.Set
+	membership *quorum.Config
+	verifier   quorum.Verifier
+
+	now      time.Duration
+	queue    eventQueue
+	sequence uint64
+	events   int
+	hash     uint64
+
+	source    *source
+	ways      [][]*way // by member from and to; 0 stands for all clients
+	pipes     []*pipe  // between members
+	members   []*member
+	clients   []*driver
+	numbers   client.Numbers
+	ambushes  []*ambush
+	faultsOn  bool // between the beginning and the end of the load
+	loadStart time.Duration
+	loadEnd   time.Duration
+	applied   int
+	lastLink  peer.Link
+	lastConn  peer.Conn
+	lastFault int
+
+	inside    invariants
+	violation *Violation
+
+	recorder history.Recorder
+	coverage Coverage
+	trace    func(at time.Duration, line string)
+	scratch  map[int64]bool
+}
+
+// event is something that happens at a moment.
+type event struct {
+	at       time.Duration
+	sequence uint64 // events of one moment happen in the order in which they were planned
+	do       func()
+}
+
+// eventQueue is a binary heap of what will happen.
+type eventQueue []event
+
+func (e event) before(other event) bool {
+	return e.at < other.at || e.at == other.at && e.sequence < other.sequence
+}
+
+func (q *eventQueue) push(e event) {
+	*q = append(*q, e)
+	list := *q
+	at := len(list) - 1
+	for at > 0 {
+		above := (at - 1) / 2
+		if !e.before(list[above]) {
+			break
+		}
+		list[at] = list[above]
+		at = above
+	}
+	list[at] = e
+}
+
+func (q *eventQueue) pop() event {
+	list := *q
+	first := list[0]
+	last := list[len(list)-1]
+	list[len(list)-1] = event{}
+	list = list[:len(list)-1]
+	*q = list
+	if len(list) == 0 {
+		return first
+	}
+	at := 0
+	for {
+		below := 2*at + 1
+		if below >= len(list) {
+			break
+		}
+		if below+1 < len(list) && list[below+1].before(list[below]) {
+			below++
+		}
+		if !list[below].before(last) {
+			break
+		}
+		list[at] = list[below]
+		at = below
+	}
+	list[at] = last
+	return first
+}
+
+// after plans something.
+func (w *World) after(delay time.Duration, do func()) {
+	w.sequence++
+	w.queue.push(event{at: w.now + max(delay, 0), sequence: w.sequence, do: do})
+}
+
+// step lets the next event happen. It is false if there is none up to end.
+func (w *World) step(end time.Duration) bool {
+	if len(w.queue) == 0 || w.queue[0].at > end {
+		return false
+	}
+	next := w.queue.pop()
+	w.now = next.at
+	w.events++
+	next.do()
+	return true
+}
+
+// runUntil lets time pass until a condition holds, or until the given moment, or until a promise is
+// broken. It tells whether the condition holds. The condition is looked at every interval only: it
+// need not be cheap.
+func (w *World) runUntil(end, interval time.Duration, condition func() bool) bool {
+	look := w.now
+	for w.violation == nil {
+		if w.now >= look {
+			if condition() {
+				return true
+			}
+			look = w.now + interval
+		}
+		if !w.step(end) {
+			w.now = max(w.now, end)
+			return w.violation == nil && condition()
+		}
+	}
+	return false
+}
+
+// runTo lets time pass up to a moment, or until a promise is broken.
+func (w *World) runTo(end time.Duration) {
+	for w.violation == nil && w.step(end) {
+	}
+	if w.violation == nil {
+		w.now = max(w.now, end)
+	}
+}
+
+// The primes of FNV-1a, by which events are mixed into the hash.
+const (
+	hashStart = 14695981039346656037
+	hashPrime = 1099511628211
+)
+
+// The kinds of events that the hash tells apart.
+const (
+	hashBoot = iota + 1
+	hashCrash
+	hashNotification
+	hashPacket
+	hashFrame
+	hashReply
+	hashDisk
+	hashFault
+	hashClose
+	hashRecord
+)
+
+// note mixes an event into the hash.
+func (w *World) note(kind, who int, values ...int64) {
+	h := w.hash
+	h = (h ^ uint64(w.now)) * hashPrime
+	h = (h ^ uint64(kind)) * hashPrime
+	h = (h ^ uint64(who)) * hashPrime
+	for _, v := range values {
+		h = (h ^ uint64(v)) * hashPrime
+		h ^= h >> 29
+	}
+	w.hash = h
+}
+
+// tell writes a line of the transcript, if there is one. Callers test w.trace first where making the
+// arguments costs something.
+func (w *World) tell(format string, args ...any) {
+	if w.trace != nil {
+		w.trace(w.now, fmt.Sprintf(format, args...))
+	}
+}
+
+// record writes an event into the history of the run.
+func (w *World) record(e history.Event) {
+	e.Time = w.now
+	w.note(hashRecord, e.Client, int64(e.Member), e.Operation)
+	w.recorder.Record(e)
+}
+
+// Violation is a broken promise.
+type Violation struct {
+	// Guarantee is the name of the checker or of the invariant that was broken.
+	Guarantee string        `json:"guarantee"`
+	At        time.Duration `json:"at"`
+	Text      string        `json:"text"`
+}
+
+func (v *Violation) String() string {
+	return fmt.Sprintf("%s at %v: %s", v.Guarantee, v.At, v.Text)
+}
+
+// broken records the first broken promise; the world stops then.
+func (w *World) broken(guarantee, format string, args ...any) {
+	if w.violation != nil {
+		return
+	}
+	w.violation = &Violation{Guarantee: guarantee, At: w.now, Text: fmt.Sprintf(format, args...)}
+	w.tell("VIOLATION of %s: %s", guarantee, w.violation.Text)
+}
+
+// leader returns the member that leads the greatest epoch and serves, or nil.
+func (w *World) leader() *member {
+	var found *member
+	for _, m := range w.members {
+		if m.up && m.standing.Role == roleLeading && m.standing.Phase == phaseBroadcast && (found == nil || m.standing.Epoch > found.standing.Epoch) {
+			found = m
+		}
+	}
+	return found
+}
+
+// The words of peer.Standing that the world asks for.
+const (
+	roleLeading    = "leading"
+	roleStandalone = "standalone"
+	phaseBroadcast = "broadcast"
+)
