@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -124,18 +125,26 @@ func javaVersion(home string) string {
 // apacheHeap is enough for what a run keeps in a tree, and little enough for five members on a laptop.
 const apacheHeap = "256m"
 
-// ApacheArguments are the arguments with which java runs Apache ZooKeeper. The class path and the
-// member's directory are given as the member sees them.
-func ApacheArguments(classPath []string, memberDir string) []string {
-	return []string{
-		"-Xmx" + apacheHeap,
-		// Start fast: a member serves within the first second of a run or of its return.
-		"-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-XX:-UsePerfData",
+// fastStart are java's flags where a member should serve within the first second of a run or of its
+// return.
+var fastStart = []string{
+	"-Xmx" + apacheHeap,
+	"-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-XX:-UsePerfData",
+}
+
+// ApacheArguments are the arguments with which java runs Apache ZooKeeper; nil for flags stands for
+// those that make it start fast. The class path and the member's directory are given as the member
+// sees them.
+func ApacheArguments(flags, classPath []string, memberDir string) []string {
+	if flags == nil {
+		flags = fastStart
+	}
+	return append(slices.Clone(flags),
 		"-Djava.net.preferIPv4Stack=true",
 		"-Dzookeeper.jmx.log4j.disable=true",
-		"-Dlog4j.configuration=file:" + filepath.Join(memberDir, log4jName),
+		"-Dlog4j.configuration=file:"+filepath.Join(memberDir, log4jName),
 		"-cp", strings.Join(classPath, ":"),
 		"org.apache.zookeeper.server.quorum.QuorumPeerMain",
 		filepath.Join(memberDir, ZooCfgName),
-	}
+	)
 }

@@ -44,7 +44,13 @@ type Spec struct {
 	HoldUnsynced bool
 	// Properties are added to every member's zoo.cfg.
 	Properties map[string]string
-	Log        *slog.Logger
+	// Direct lets members and clients reach each other without anything in between, where speed is
+	// measured. Links can't be cut then. Only the process driver knows it.
+	Direct bool
+	// JavaFlags replace the flags with which java runs Apache ZooKeeper, which are chosen so that it
+	// starts fast; nil leaves those. Only the process driver knows it.
+	JavaFlags []string
+	Log       *slog.Logger
 	// Notify is told what happens to members by itself or by faults (started, exited, crashed). It
 	// may be called from any goroutine, and must not block.
 	Notify func(history.Event)

@@ -65,7 +65,7 @@ func (m *member) plan(folder string) ([]testcontainers.ContainerCustomizer, erro
 	}
 	return append(options,
 		testcontainers.WithEntrypoint(imageJava+"/bin/java"),
-		testcontainers.WithCmd(ensemble.ApacheArguments(apache.ClassPath, memberPath)...)), nil
+		testcontainers.WithCmd(ensemble.ApacheArguments(nil, apache.ClassPath, memberPath)...)), nil
 }
 
 // copied puts the files below folder, other than the log, into the container's memberPath.

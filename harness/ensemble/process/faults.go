@@ -18,6 +18,10 @@ func (e *Ensemble) Refuses() map[history.FaultKind]string {
 	if len(e.members) == 1 {
 		refused[history.Cut] = "an ensemble of one has no links"
 	}
+	if e.spec.Direct {
+		refused[history.Cut] = "members reach each other directly"
+		refused[history.ClientCut] = "clients reach members directly"
+	}
 	return refused
 }
 

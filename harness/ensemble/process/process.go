@@ -91,7 +91,7 @@ func (e *Ensemble) plan() error {
 				return fmt.Errorf("program of member %d: %w", m.id, err)
 			}
 			m.program = apache.Java
-			m.arguments = ensemble.ApacheArguments(apache.ClassPath, m.dir)
+			m.arguments = ensemble.ApacheArguments(e.spec.JavaFlags, apache.ClassPath, m.dir)
 			e.versions[string(ensemble.Apache)] = apache.String()
 		default:
 			return fmt.Errorf("member %d: the process driver runs %s and %s, not %q: use the container driver for images",
@@ -110,7 +110,7 @@ func (e *Ensemble) launch(ctx context.Context) error {
 	for _, m := range e.members {
 		err := ensemble.WriteMember(m.dir, e.spec, ensemble.MemberConfig{
 			ID:         m.id,
-			Servers:    e.addresses.servers(m.id, len(e.members), e.spec.Observers),
+			Servers:    e.servers(m.id),
 			DataDir:    filepath.Join(m.dir, ensemble.DataDirName),
 			ClientHost: e.addresses.host(m.id, m.id),
 			ClientPort: e.addresses.client,
@@ -127,6 +127,17 @@ func (e *Ensemble) launch(ctx context.Context) error {
 	return nil
 }
 
+// servers are the members as one of them reaches them.
+func (e *Ensemble) servers(self int) []ensemble.Server {
+	servers := e.addresses.servers(self, len(e.members), e.spec.Observers)
+	if e.spec.Direct {
+		for i := range servers {
+			servers[i].Host = e.addresses.host(servers[i].ID, servers[i].ID)
+		}
+	}
+	return servers
+}
+
 func (e *Ensemble) notify(event history.Event) {
 	if e.spec.Notify != nil {
 		e.spec.Notify(event)
@@ -139,8 +150,24 @@ func (e *Ensemble) Driver() string { return "process" }
 // Size is the number of members.
 func (e *Ensemble) Size() int { return len(e.members) }
 
-// ClientAddress is the proxy in front of a member.
-func (e *Ensemble) ClientAddress(member int) string { return e.addresses.clientProxy(member) }
+// ClientAddress is the proxy in front of a member, or the member itself where nothing is in between.
+func (e *Ensemble) ClientAddress(member int) string {
+	if e.spec.Direct {
+		return e.addresses.clientDirect(member)
+	}
+	return e.addresses.clientProxy(member)
+}
+
+// Pid is the member's process, if it runs.
+func (e *Ensemble) Pid(member int) (pid int, running bool) {
+	m := e.members[member-1]
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	if !m.child.running() {
+		return 0, false
+	}
+	return m.child.command.Process.Pid, true
+}
 
 // ProbeAddress is the member's own client port.
 func (e *Ensemble) ProbeAddress(member int) string { return e.addresses.clientDirect(member) }
