@@ -1,0 +1,335 @@
+package checkers
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"ordeal/results/history"
+)
+
+// script is a small history, written down in milliseconds.
+type script struct {
+	events history.Memory
+	number int64
+}
+
+const unanswered = -1 // as the time of an answer
+
+// op adds an operation of a client, whose session has its number.
+func (s *script) op(client, call, ret int, request history.Request, result history.Result) *script {
+	s.number++
+	session := ownerName(int64(client))
+	s.events = append(s.events, history.Event{Time: time.Duration(call) * time.Millisecond, Kind: history.Call, Operation: s.number,
+		Client: client, SessionID: session, Member: 1, Request: &request})
+	if ret != unanswered {
+		s.events = append(s.events, history.Event{Time: time.Duration(ret) * time.Millisecond, Kind: history.Return, Operation: s.number,
+			Client: client, SessionID: session, Member: 1, Result: &result})
+	}
+	return s
+}
+
+func (s *script) event(at int, e history.Event) *script {
+	e.Time = time.Duration(at) * time.Millisecond
+	s.events = append(s.events, e)
+	return s
+}
+
+func create(value string) history.Request {
+	return history.Request{Kind: history.Create, Path: "/a", Value: value}
+}
+func set(value string) history.Request {
+	return history.Request{Kind: history.Set, Path: "/a", Value: value, Version: history.AnyVersion}
+}
+func compareAndSet(value string, version int32) history.Request {
+	return history.Request{Kind: history.Set, Path: "/a", Value: value, Version: version}
+}
+func remove() history.Request {
+	return history.Request{Kind: history.Delete, Path: "/a", Version: history.AnyVersion}
+}
+func ask(kind history.OpKind) history.Request { return history.Request{Kind: kind, Path: "/a"} }
+
+// done is the answer to a write, or to a read of the version that zxid wrote.
+func done(zxid int64, version int32, value string) history.Result {
+	return history.Result{Outcome: history.OK, Answered: true, Zxid: zxid, Value: value,
+		Stat: &history.Stat{Czxid: 1, Mzxid: zxid, Pzxid: 1, Version: version}}
+}
+
+// at moves an answer to a later zxid: that of the reply.
+func at(result history.Result, zxid int64) history.Result {
+	result.Zxid = zxid
+	return result
+}
+
+func refused(zxid int64, code string) history.Result {
+	return history.Result{Outcome: history.Failed, Answered: true, Zxid: zxid, Error: code}
+}
+
+var lost = history.Result{Outcome: history.Unknown, Error: "ConnectionLoss"}
+
+func judgeAlone(t *testing.T, name string, s *script, options Options) Result {
+	t.Helper()
+	checker, err := Get(name)
+	require.NoError(t, err)
+	r, err := checker.Check(context.Background(), s.events, options)
+	require.NoError(t, err)
+	return r
+}
+
+func TestLinearizable(t *testing.T) {
+	base := func() *script { return new(script).op(1, 0, 1, create("0"), done(1, 0, "")) }
+	for name, c := range map[string]struct {
+		history *script
+		verdict Verdict
+	}{
+		"overlapping writes in the order of zxids":         {base().op(1, 2, 9, set("b"), done(3, 2, "")).op(2, 3, 8, set("a"), done(2, 1, "")), Valid},
+		"a write answered before an earlier zxid was sent": {base().op(1, 2, 3, set("b"), done(3, 2, "")).op(2, 4, 5, set("a"), done(2, 1, "")), Violation},
+		"two compare-and-sets of one version":              {base().op(1, 2, 5, compareAndSet("a", 0), done(2, 1, "")).op(2, 3, 6, compareAndSet("b", 0), done(3, 2, "")), Violation},
+		"one compare-and-set of two":                       {base().op(1, 2, 5, compareAndSet("a", 0), done(2, 1, "")).op(2, 3, 6, compareAndSet("b", 0), refused(3, "BadVersion")), Valid},
+		"a compare-and-set refused in vain":                {base().op(1, 2, 5, compareAndSet("a", 0), refused(2, "BadVersion")), Violation},
+		"a synced read of the last write":                  {base().op(1, 2, 3, set("a"), done(2, 1, "")).op(2, 4, 5, ask(history.SyncGet), done(2, 1, "a")), Valid},
+		"a synced read of an old write":                    {base().op(1, 2, 3, set("a"), done(2, 1, "")).op(2, 4, 5, ask(history.SyncGet), done(1, 0, "0")), Violation},
+		"a plain read of an old write":                     {base().op(1, 2, 3, set("a"), done(2, 1, "")).op(2, 4, 5, ask(history.Get), done(1, 0, "0")), Valid},
+		"a read of a value that nobody wrote":              {base().op(1, 2, 3, set("a"), done(2, 1, "")).op(2, 4, 5, ask(history.SyncGet), done(2, 1, "x")), Violation},
+		"unknown, and never":                               {base().op(1, 2, 9, set("a"), lost).op(2, 10, 11, ask(history.SyncGet), done(1, 0, "0")), Valid},
+		"unknown, and seen":                                {base().op(1, 2, 9, set("a"), lost).op(2, 10, 11, ask(history.SyncGet), done(2, 1, "a")), Valid},
+		"unknown, and seen late": {base().op(1, 2, 9, set("a"), lost).op(2, 10, 11, ask(history.SyncGet), done(1, 0, "0")).
+			op(2, 12, 13, ask(history.SyncGet), done(2, 1, "a")), Valid},
+		"unknown, seen, and gone again": {base().op(1, 2, 9, set("a"), lost).op(2, 10, 11, ask(history.SyncGet), done(2, 1, "a")).
+			op(2, 12, 13, ask(history.SyncGet), at(done(1, 0, "0"), 3)), Violation},
+		"unknown, and shown by the next version": {base().op(1, 2, 9, set("a"), lost).op(2, 10, 11, set("b"), done(3, 2, "")), Valid},
+		"a version that nobody made":             {base().op(2, 10, 11, set("b"), done(3, 2, "")), Violation},
+		"unknown, but sent after it was seen":    {base().op(2, 3, 4, ask(history.SyncGet), done(2, 1, "a")).op(1, 5, 9, set("a"), lost), Violation},
+		"never answered, and shown by a refusal": {base().op(1, 2, unanswered, set("a"), lost).op(2, 10, 11, compareAndSet("b", 0), refused(3, "BadVersion")), Valid},
+		"an unknown delete that a create shows": {base().op(1, 2, 9, remove(), lost).op(2, 10, 11, create("1"), history.Result{
+			Outcome: history.OK, Answered: true, Zxid: 5, Stat: &history.Stat{Czxid: 5, Mzxid: 5}}), Valid},
+		"a create of what exists": {base().op(2, 10, 11, create("1"), history.Result{
+			Outcome: history.OK, Answered: true, Zxid: 5, Stat: &history.Stat{Czxid: 5, Mzxid: 5}}), Violation},
+		"a write to what was deleted": {base().op(1, 2, 3, remove(), history.Result{Outcome: history.OK, Answered: true, Zxid: 2}).
+			op(2, 4, 5, set("b"), done(3, 1, "")), Violation},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := judgeAlone(t, "linearizable", c.history, Options{ArtifactDir: t.TempDir()})
+			require.Equal(t, c.verdict, r.Verdict, "%s %q", r.Reason, r.Evidence)
+			require.Positive(t, r.Judged)
+			if c.verdict == Violation {
+				require.NotEmpty(t, r.Evidence)
+				require.FileExists(t, r.Artifacts[0])
+			}
+		})
+	}
+}
+
+func TestLinearizableLeavesWeakSyncToItsChecker(t *testing.T) {
+	stale := new(script).op(1, 0, 1, create("0"), done(1, 0, "")).op(1, 2, 3, set("a"), done(2, 1, "")).op(2, 4, 5, ask(history.SyncGet), done(1, 0, "0"))
+	require.Equal(t, Valid, judgeAlone(t, "linearizable", stale, Options{KnownWeakSync: true}).Verdict)
+	require.Equal(t, Violation, judgeAlone(t, "linearizable", stale, Options{KnownWeakSync: true, StrictSync: true}).Verdict)
+}
+
+func TestLinearizableGivesUpWithinItsBudgets(t *testing.T) {
+	log := simulate(1, 500, 5, "register")
+	for name, options := range map[string]Options{"time": {Time: 1}, "memory": {MemoryBytes: 10_000}} {
+		r := Run(context.Background(), log, options, []string{"linearizable"})[0]
+		require.Equal(t, Unknown, r.Verdict, name)
+		require.Contains(t, r.Reason, name)
+	}
+}
+
+// A long history of one znode is cut by zxids, and judged whole all the same.
+func TestLinearizableCutsLongPartitions(t *testing.T) {
+	s := new(script).op(1, 0, 1, create("0"), done(1, 0, ""))
+	const writes = 5 * segmentMoves
+	for i := range writes {
+		from := 2 + 3*i
+		s.op(i%4+1, from, from+5, set("v"+itoa(i)), done(int64(i+2), int32(i+1), ""))
+	}
+	require.Equal(t, Valid, judgeAlone(t, "linearizable", s, Options{}).Verdict)
+
+	s.op(9, 20, 21, ask(history.SyncGet), at(done(writes, writes-1, "v"+itoa(writes-2)), writes))
+	r := judgeAlone(t, "linearizable", s, Options{})
+	require.Equal(t, Violation, r.Verdict)
+	require.Contains(t, r.Evidence[0], "answered before")
+}
+
+func TestSyncReads(t *testing.T) {
+	write := func() *script {
+		return new(script).op(1, 0, 1, create("0"), done(1, 0, "")).op(1, 2, 5, set("a"), done(2, 1, ""))
+	}
+	stale := done(1, 0, "0")
+	for name, c := range map[string]struct {
+		history *script
+		options Options
+		verdict Verdict
+	}{
+		"fresh":                            {write().op(2, 6, 7, ask(history.SyncGet), done(2, 1, "a")), Options{}, Valid},
+		"stale":                            {write().op(2, 6, 7, ask(history.SyncGet), stale), Options{}, Violation},
+		"sent before the write's answer":   {write().op(2, 4, 7, ask(history.SyncGet), stale), Options{}, Valid},
+		"sent at the moment of the answer": {write().op(2, 5, 7, ask(history.SyncGet), stale), Options{}, Valid},
+		"stale, as is known":               {write().op(2, 6, 7, ask(history.SyncGet), stale), Options{KnownWeakSync: true}, Valid},
+		"stale, as is known, strict":       {write().op(2, 6, 7, ask(history.SyncGet), stale), Options{KnownWeakSync: true, StrictSync: true}, Violation},
+		"new zxid and old znode":           {write().op(2, 6, 7, ask(history.SyncGet), at(stale, 2)), Options{KnownWeakSync: true}, Violation},
+		"absent, and nobody deleted it":    {write().op(2, 6, 7, ask(history.SyncGet), refused(3, "NoNode")), Options{}, Violation},
+		"absent, and somebody may have":    {write().op(3, 5, unanswered, remove(), lost).op(2, 6, 7, ask(history.SyncGet), refused(3, "NoNode")), Options{}, Valid},
+		"nothing":                          {write(), Options{Workloads: []string{"bank"}}, Skipped},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := judgeAlone(t, "sync-reads", c.history, c.options)
+			require.Equal(t, c.verdict, r.Verdict, "%q", r.Evidence)
+			if name == "stale, as is known" {
+				require.Contains(t, r.Evidence[0], "ZOOKEEPER-1675")
+			}
+			require.Equal(t, c.verdict == Skipped, r.Empty)
+		})
+	}
+}
+
+func TestSessionOrder(t *testing.T) {
+	base := func() *script {
+		return new(script).op(1, 0, 1, create("0"), done(1, 0, "")).op(1, 2, 3, set("a"), done(5, 1, ""))
+	}
+	crossed := base()
+	crossed.op(1, 4, unanswered, ask(history.Get), history.Result{}).op(1, 5, unanswered, ask(history.Get), history.Result{})
+	for _, n := range []int64{4, 3} {
+		result := at(done(5, 1, "a"), 6)
+		crossed.event(int(10-n), history.Event{Kind: history.Return, Operation: n, SessionID: "0x1", Result: &result})
+	}
+	for name, c := range map[string]struct {
+		history *script
+		verdict Verdict
+	}{
+		"reads its own write":            {base().op(1, 4, 5, ask(history.Get), done(5, 1, "a")), Valid},
+		"reads a newer write":            {base().op(1, 4, 5, ask(history.Get), done(7, 2, "b")), Valid},
+		"does not read its own write":    {base().op(1, 4, 5, ask(history.Get), at(done(1, 0, "0"), 5)), Violation},
+		"reads another value":            {base().op(1, 4, 5, ask(history.Get), done(5, 1, "z")), Violation},
+		"goes back in zxids":             {base().op(1, 4, 5, ask(history.Exists), at(done(1, 0, ""), 4)), Violation},
+		"another session may be behind":  {base().op(2, 4, 5, ask(history.Get), done(1, 0, "0")), Valid},
+		"a write at a zxid seen":         {base().op(1, 4, 5, set("b"), done(5, 2, "")), Violation},
+		"shows the future":               {base().op(1, 4, 5, ask(history.Get), at(done(9, 2, "b"), 6)), Violation},
+		"back from absence":              {base().op(1, 4, 5, ask(history.Get), refused(8, "NoNode")).op(1, 6, 7, ask(history.Get), at(done(5, 1, "a"), 9)), Violation},
+		"an unknown write shows nothing": {base().op(1, 4, 5, set("b"), lost).op(1, 6, 7, ask(history.Get), done(5, 1, "a")), Valid},
+		"answers change places":          {crossed, Violation},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := judgeAlone(t, "session-order", c.history, Options{})
+			require.Equal(t, c.verdict, r.Verdict, "%q", r.Evidence)
+		})
+	}
+}
+
+func TestWatches(t *testing.T) {
+	watch := ask(history.Get)
+	watch.Watch = true
+	armed := func() *script { return new(script).op(1, 0, 1, watch, done(5, 1, "a")) }
+	fired := history.Event{Kind: history.WatchFired, SessionID: "0x1", Watch: &history.Watch{Type: "changed", Path: "/a"}}
+	resumed := history.Event{Kind: history.Session, SessionID: "0x1", State: history.Resumed}
+	for name, c := range map[string]struct {
+		history *script
+		verdict Verdict
+	}{
+		"fires before newer state":        {armed().event(2, fired).op(1, 3, 4, ask(history.Get), done(7, 2, "b")), Valid},
+		"newer state before the event":    {armed().op(1, 3, 4, ask(history.Get), done(7, 2, "b")).event(5, fired), Violation},
+		"newer state and no event":        {armed().event(2, resumed).op(1, 3, 4, ask(history.Get), done(7, 2, "b")), Violation},
+		"the same state and no event":     {armed().op(1, 3, 4, ask(history.Get), at(done(5, 1, "a"), 9)), Valid},
+		"a reply past another's change":   {armed().op(2, 0, 2, set("b"), done(7, 2, "")).op(1, 3, 4, history.Request{Kind: history.Get, Path: "/b"}, refused(8, "NoNode")), Violation},
+		"a reply before another's change": {armed().op(2, 0, 2, set("b"), done(7, 2, "")).op(1, 3, 4, history.Request{Kind: history.Get, Path: "/b"}, refused(6, "NoNode")), Valid},
+		"fires twice":                     {armed().event(2, fired).event(3, fired), Violation},
+		"its own write before the event":  {armed().op(1, 3, 4, set("b"), done(7, 2, "")).event(5, fired), Violation},
+		"gone without a word":             {armed().op(1, 3, 4, ask(history.Get), refused(8, "NoNode")), Violation},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := judgeAlone(t, "watches", c.history, Options{})
+			require.Equal(t, c.verdict, r.Verdict, "%q", r.Evidence)
+		})
+	}
+}
+
+func TestEphemerals(t *testing.T) {
+	made := func() *script {
+		return new(script).op(1, 0, 1, history.Request{Kind: history.Create, Path: "/l/n-", Ephemeral: true, Sequential: true},
+			history.Result{Outcome: history.OK, Answered: true, Zxid: 3, Path: "/l/n-0000000000"})
+	}
+	list := history.Request{Kind: history.Children, Path: "/l"}
+	listed := func(zxid int64, names ...string) history.Result {
+		return history.Result{Outcome: history.OK, Answered: true, Zxid: zxid, Children: names}
+	}
+	closed := func() *script {
+		return made().op(1, 2, 3, history.Request{Kind: history.CloseSession}, history.Result{Outcome: history.OK, Answered: true, Zxid: 5})
+	}
+	expired := func() *script {
+		return made().event(10, history.Event{Kind: history.Session, SessionID: "0x1", State: history.Expired})
+	}
+	alive := history.Request{Kind: history.Get, Path: "/x"}
+	owned := history.Event{Kind: history.Znode, Member: 1, Node: &history.Node{Path: "/l/n-0000000000", Stat: history.Stat{EphemeralOwner: 1}}}
+	options := Options{SessionTimeout: time.Second, TickTime: 100 * time.Millisecond}
+	for name, c := range map[string]struct {
+		history *script
+		verdict Verdict
+	}{
+		"there while alive":           {made().op(2, 2, 3, list, listed(4, "n-0000000000")), Valid},
+		"gone while alive":            {made().op(2, 2, 3, list, listed(4)).op(1, 4, 5, alive, listed(9)), Violation},
+		"gone, and not seen since":    {made().op(2, 2, 3, list, listed(4)), Valid},
+		"not there yet":               {made().op(2, 2, 3, list, listed(2)).op(1, 4, 5, alive, listed(9)), Valid},
+		"gone after close":            {closed().op(2, 4, 5, list, listed(6)), Valid},
+		"seen after close":            {closed().op(2, 4, 5, list, listed(6, "n-0000000000")), Violation},
+		"seen late, as of before":     {closed().op(2, 4, 5, list, listed(4, "n-0000000000")), Valid},
+		"in a tree after close":       {closed().event(9, owned), Violation},
+		"in a tree soon after expiry": {expired().op(2, 20, 30, alive, listed(9)).event(40, owned), Valid},
+		"in a tree long after expiry": {expired().op(2, 20, 9000, alive, listed(9)).event(9001, owned), Violation},
+		"deleted while alive": {made().op(2, 1, unanswered, history.Request{Kind: history.Delete, Path: "/l/n-0000000000"}, lost).
+			op(2, 2, 3, list, listed(4)).op(1, 4, 5, alive, listed(9)), Valid},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := judgeAlone(t, "ephemerals", c.history, options)
+			require.Equal(t, c.verdict, r.Verdict, "%q", r.Evidence)
+		})
+	}
+}
+
+func TestHealth(t *testing.T) {
+	up := history.Event{Kind: history.Member, Member: 1, State: history.Started}
+	end := history.Event{Kind: history.Phase, Text: "end"}
+	on := history.Event{Kind: history.FaultOn, Fault: &history.Fault{ID: 1, Kind: history.Kill, Members: []int{1}}}
+	require.Equal(t, Valid, judgeAlone(t, "health", new(script).event(0, up).event(1, end), Options{}).Verdict)
+	require.Equal(t, Unknown, judgeAlone(t, "health", new(script).event(0, up), Options{}).Verdict, "cut off")
+	open := judgeAlone(t, "health", new(script).event(0, up).event(1, on).event(2, end), Options{})
+	require.Equal(t, Unknown, open.Verdict)
+	require.Contains(t, open.Reason, "kill member 1")
+	race := history.Event{Kind: history.Member, Member: 1, State: history.Exited, Text: "WARNING: DATA RACE"}
+	require.Equal(t, Violation, judgeAlone(t, "health", new(script).event(0, race).event(1, end), Options{}).Verdict)
+}
+
+// Nothing judged is never valid: it says what was lacking, and whether a workload should have given it.
+func TestNothingIsNeverValid(t *testing.T) {
+	for _, r := range Run(context.Background(), history.Memory{}, Options{Workloads: []string{"set"}}, nil) {
+		require.NotEqual(t, Valid, r.Verdict, r.Name)
+		require.NotEmpty(t, r.Reason, r.Name)
+	}
+	r := Run(context.Background(), history.Memory{}, Options{Workloads: []string{"set"}}, []string{"multi"})[0]
+	require.False(t, r.Empty, "no bank ran")
+	require.Contains(t, r.Reason, "bank")
+}
+
+type brokenLog struct{}
+
+func (brokenLog) Each(func(history.Event) error) error { return errors.New("torn") }
+
+func TestUnreadableHistoryIsUnknown(t *testing.T) {
+	for _, r := range Run(context.Background(), brokenLog{}, Options{}, nil) {
+		require.Equal(t, Unknown, r.Verdict)
+		require.Contains(t, r.Reason, "torn")
+	}
+	_, err := linearizable.Check(context.Background(), brokenLog{}, Options{})
+	require.ErrorContains(t, err, "torn")
+	unknown := Run(context.Background(), history.Memory{}, Options{}, []string{"nonsense"})
+	require.Contains(t, unknown[0].Reason, "known are: linearizable")
+}
+
+func TestWorst(t *testing.T) {
+	require.Equal(t, Skipped, Worst(nil))
+	require.Equal(t, Valid, Worst([]Result{{Verdict: Skipped}, {Verdict: Valid}}))
+	require.Equal(t, Unknown, Worst([]Result{{Verdict: Unknown}, {Verdict: Valid}}))
+	require.Equal(t, Violation, Worst([]Result{{Verdict: Unknown}, {Verdict: Violation}, {Verdict: Valid}}))
+}
