@@ -99,6 +99,7 @@ type Plan struct {
 // Progress is how a run goes.
 type Progress struct {
 	Phase            string
+	Detail           string        // of the start: which driver, and why
 	Elapsed, Planned time.Duration // of the load
 	OK               int64
 	Failed           int64
@@ -202,9 +203,6 @@ func (p *Plan) resolveMembers() error {
 		if err := knownImplementation(implementation); err != nil {
 			return err
 		}
-		if implementation != p.Implementations[0] {
-			return usage("ensembles of different implementations (%s) are not supported yet", p.implementation())
-		}
 	}
 	return nil
 }
@@ -236,7 +234,7 @@ func (p *Plan) fillDefaults() {
 	setDefault(&p.CheckTime, DefaultCheckTime)
 	setDefault(&p.CheckMemory, DefaultCheckMemory)
 	for p.Seed == 0 {
-		p.Seed = rand.Uint64() >> 1 // the seed names the run: the only choice not taken from it
+		p.Seed = uint64(rand.Uint32()) // the only choice not taken from the seed; short, to be typed again
 	}
 	setDefault(&p.Name, p.defaultName())
 	if p.Progress == nil {

@@ -153,6 +153,7 @@ func (r *run) do(ctx context.Context) (failure error) {
 		return err
 	}
 	r.phase(PhaseStart)
+	r.plan.Progress(Progress{Phase: PhaseStart, Detail: fmt.Sprintf("%s driver (%s), seed %d", r.driver.name, r.driver.reason, r.plan.Seed)})
 	members := filepath.Join(r.folder.Dir, results.MembersDir)
 	var err error
 	r.ensemble, err = r.driver.start(ctx, r.plan.spec(members, r.folder, r.notify))

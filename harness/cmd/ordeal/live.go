@@ -51,7 +51,7 @@ func (l *live) show(p harness.Progress) {
 		l.drawn = true
 		return
 	}
-	if p.Phase == l.phase && time.Since(l.last) < plainEvery {
+	if p.Phase == l.phase && p.Detail == "" && time.Since(l.last) < plainEvery {
 		return
 	}
 	l.phase, l.last = p.Phase, time.Now()
@@ -84,7 +84,7 @@ func (l *live) clear() {
 // which faults are on.
 func describe(p harness.Progress) string {
 	if p.Phase != harness.PhaseLoad {
-		return p.Phase
+		return strings.TrimSpace(p.Phase + " " + p.Detail)
 	}
 	parts := []string{fmt.Sprintf("%s %2.0fs of %.0fs", p.Phase, p.Elapsed.Seconds(), p.Planned.Seconds()),
 		fmt.Sprintf("%d ok, %d failed, %d unknown", p.OK, p.Failed, p.Unknown),
