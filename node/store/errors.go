@@ -36,6 +36,24 @@ type LostError struct {
 
 func (e *LostError) Error() string { return e.Reason + "; " + startAfresh }
 
+// DisorderError says that a transaction stands in the log where it does not belong. Apache ZooKeeper
+// 3.8.0 leaves such logs when it loses its leader while entries wait for the disk (ZOOKEEPER-4712).
+type DisorderError struct {
+	File string
+	// Zxid stands behind Behind.
+	Zxid, Behind int64
+	// Repeated is true if the very same transaction stands at its own place too: it was skipped.
+	Repeated bool
+}
+
+func (e *DisorderError) Error() string {
+	place := fmt.Sprintf("%s: transaction %#x stands behind %#x", e.File, e.Zxid, e.Behind)
+	if e.Repeated {
+		return place + ": it is a repetition and was skipped"
+	}
+	return place + ": transactions between them are missing or out of order; " + startAfresh
+}
+
 // DigestError says that the tree that came out of a snapshot and the log is not the tree that the
 // server had which wrote them: its digest differs.
 type DigestError struct {

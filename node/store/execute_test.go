@@ -360,7 +360,6 @@ func BenchmarkGroupCommit(b *testing.B) {
 			entry := entryAt(1)
 			entry.Payload = append(entry.Payload[:len(entry.Payload):len(entry.Payload)], make([]byte, 1024)...)
 			next := int64(0)
-			b.SetBytes(int64(len(entry.Payload)))
 			for b.Loop() {
 				var operations []disk.Operation
 				for range together {

@@ -12,10 +12,11 @@ import (
 // ReadDir reads the data directory of a server that does not run, Apache's or ours, and changes
 // nothing in it. It returns what the server would start with. An empty logDir stands for dataDir.
 //
-// If the files are whole but a digest in them says that the server's tree was another one, both the
-// state and an error that answers to errors.As with *DigestError are returned.
+// Both the state and an error are returned if the files are whole, but a digest in them says that the
+// server's tree was another one, or transactions are missing, repeated or out of order in the log. The
+// error answers to errors.As with *DigestError or *DisorderError then.
 func ReadDir(dataDir, logDir string) (*disk.State, error) {
-	options := Options{DataDir: dataDir, LogDir: logDir, Tree: tree.Options{DigestEnabled: true}}.withDefaults()
+	options := Options{DataDir: dataDir, LogDir: logDir, Tree: tree.Options{DigestEnabled: true}, acceptDisorder: true}.withDefaults()
 	directories := options.directories()
 	if err := directories.checkSeparation(); err != nil {
 		return nil, err
@@ -28,11 +29,14 @@ func ReadDir(dataDir, logDir string) (*disk.State, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read data directory %s: %w", dataDir, err)
 	}
-	var mismatches []error
-	for _, m := range r.digests {
-		mismatches = append(mismatches, fmt.Errorf("data directory %s: %w", dataDir, m))
+	var found []error
+	for _, disorder := range r.disorder {
+		found = append(found, fmt.Errorf("data directory %s: %w", dataDir, disorder))
 	}
-	return state, errors.Join(mismatches...)
+	for _, mismatch := range r.digests {
+		found = append(found, fmt.Errorf("data directory %s: %w", dataDir, mismatch))
+	}
+	return state, errors.Join(found...)
 }
 
 // directories returns the folders that the options name.

@@ -1,10 +1,13 @@
 package store
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"math"
+	"slices"
 
 	"ordeal/node/disk"
 	"ordeal/node/jute"
@@ -40,6 +43,10 @@ type replayed struct {
 	damaged []error
 	// digests are the places where the tree was not what its writer had.
 	digests []*DigestError
+	// disorder are the transactions that stood where they do not belong.
+	disorder []*DisorderError
+	// prints are those of the transactions replayed so far, by which a repeated one is known.
+	prints prints
 }
 
 // logTail is a log file that ends in a torn entry.
@@ -103,6 +110,7 @@ func (d *directories) replay(limit int64) (*replayed, error) {
 			return nil, err
 		}
 	}
+	r.prints.seed = maphash.MakeSeed()
 	from, found := r.last, base != nil
 	for _, log := range logs {
 		any, err := d.replayFile(r, log, from, limit, lost)
@@ -212,9 +220,10 @@ func (d *directories) replayFile(r *replayed, log namedFile, from, limit int64, 
 		if entry.Zxid <= from {
 			continue
 		}
-		if !follows(r.last, entry.Zxid) {
-			return found, &LostError{fmt.Sprintf("%s: transaction %#x stands behind %#x: transactions between them are missing or out of order",
-				log.path, entry.Zxid, r.last)}
+		if skip, err := d.judgeOrder(r, log, entry); err != nil {
+			return found, err
+		} else if skip {
+			continue
 		}
 		if err := d.apply(r, entry); err != nil {
 			return found, fmt.Errorf("%s: %w", log.path, err)
@@ -230,12 +239,61 @@ func (d *directories) replayFile(r *replayed, log namedFile, from, limit int64, 
 	return found, nil
 }
 
+// judgeOrder looks at an entry that may not belong where it stands. One that repeats what was replayed
+// already says nothing new and is skipped: Apache's server leaves such logs (ZOOKEEPER-4712). Anything else is
+// refused, unless the directory is only read: then it is applied, as Apache's server would.
+func (d *directories) judgeOrder(r *replayed, log namedFile, entry disk.Entry) (skip bool, err error) {
+	if follows(r.last, entry.Zxid) {
+		r.prints.add(entry)
+		return false, nil
+	}
+	disorder := &DisorderError{File: log.path, Zxid: entry.Zxid, Behind: r.last, Repeated: r.prints.has(entry)}
+	if !disorder.Repeated && !d.options.acceptDisorder {
+		return false, disorder
+	}
+	if len(r.disorder) < disorderErrorsMax {
+		r.disorder = append(r.disorder, disorder)
+	}
+	if entry.Zxid > r.last {
+		r.prints.add(entry)
+	}
+	return disorder.Repeated, nil
+}
+
+// disorderErrorsMax bounds how many misplaced transactions are kept.
+const disorderErrorsMax = 8
+
+// prints tell whether a transaction was seen before, 16 bytes for each.
+type prints struct {
+	seed maphash.Seed
+	seen []print // by ascending zxid
+}
+
+type print struct {
+	zxid int64
+	sum  uint64
+}
+
+func (p *prints) of(entry disk.Entry) print {
+	return print{entry.Zxid, maphash.Bytes(p.seed, entry.Payload)}
+}
+
+func (p *prints) add(entry disk.Entry) { p.seen = append(p.seen, p.of(entry)) }
+
+func (p *prints) has(entry disk.Entry) bool {
+	at, found := slices.BinarySearchFunc(p.seen, entry.Zxid, func(seen print, zxid int64) int { return cmp.Compare(seen.zxid, zxid) })
+	return found && p.seen[at] == p.of(entry)
+}
+
 func (d *directories) apply(r *replayed, entry disk.Entry) error {
 	header, txn, digest, err := jute.DecodePayload(entry.Payload)
 	if err != nil {
 		return err
 	}
 	r.tree.Apply(header, txn)
+	if entry.Zxid <= r.last {
+		return nil // it came too late to be part of the history that others are told of
+	}
 	r.last = entry.Zxid
 	r.committed = append(r.committed, entry)
 	if keep := d.options.CommitLogCount; len(r.committed) >= 2*keep {

@@ -1,6 +1,8 @@
 package store
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -118,7 +120,8 @@ func TestRecoverBad(t *testing.T) {
 		"a log is missing":                   {directory{"snapshot.0": snapshot(0), "log.1": logOf(1), "log.3": logOf(3)}, "transaction 0x3 stands behind 0x1"},
 		"the first log is missing":           {directory{"snapshot.0": snapshot(0), "log.2": logOf(2)}, "transaction 0x2 stands behind 0x0"},
 		"a log with a hole":                  {directory{"snapshot.0": snapshot(0), "log.1": logOf(1, 3)}, "transaction 0x3 stands behind 0x1"},
-		"an entry twice (4712)":              {directory{"snapshot.0": snapshot(0), "log.1": logOf(1, 2, 2)}, "transaction 0x2 stands behind 0x2"},
+		"other entries of the same zxid":     {directory{"snapshot.0": snapshot(0), "log.1": join(logOf(1, 2), record(otherAt(1)))}, "transaction 0x1 stands behind 0x2"},
+		"an entry that comes late (4712)":    {directory{"snapshot.0": snapshot(0), "log.1": logOf(1, e2, 2)}, "transaction 0x2 stands behind 0x200000001"},
 		"an epoch that does not begin":       {directory{"snapshot.0": snapshot(0), "log.1": logOf(1, e2+1)}, "transaction 0x200000002 stands behind 0x1"},
 		"trusted logs that begin too late":   {directory{"log.2": logOf(2)}, "no snapshot"},
 		"the damaged snapshot was all":       {directory{"snapshot.0": snapshot(0), "snapshot.2": flipped(snapshot(2))}, "no log holds the state of transaction 0x2"},
@@ -146,6 +149,95 @@ func TestRecoverBad(t *testing.T) {
 			for _, name := range mustList(t, before) {
 				require.Equal(t, before.get(inData(name)), files.get(inData(name)), "%s must be left as it was", name)
 			}
+		})
+	}
+}
+
+// otherAt is a transaction under a zxid that is not the one of entryAt.
+func otherAt(z int64) []byte {
+	header, _ := txnAt(z)
+	header.Type = jute.OpError
+	return jute.EncodePayload(header, &jute.ErrorTxn{Err: jute.NoNode}, nil)
+}
+
+// TestRepeatedTransactions is about the logs that Apache's server leaves when its sync thread outlives a
+// role (ZOOKEEPER-4712): what stands in them twice must not count twice.
+func TestRepeatedTransactions(t *testing.T) {
+	deletion := func(z int64) []byte {
+		header := jute.TxnHeader{ClientID: 1, Cxid: int32(z), Zxid: z, Time: 1000, Type: jute.OpDelete}
+		return record(jute.EncodePayload(header, &jute.DeleteTxn{Path: "/n1"}, nil))
+	}
+	again := func(z int64) []byte {
+		header, txn := txnAt(1)
+		header.Zxid = z
+		return record(jute.EncodePayload(header, txn, nil))
+	}
+	e2 := zxid(2, 1)
+	for name, c := range map[string]struct {
+		directory directory
+		last      int64
+		repeats   int
+	}{
+		"the last":                  {directory{"snapshot.0": snapshotOf(t, Plain), "log.1": logOf(1, 2, 2)}, 2, 1},
+		"in the midst":              {directory{"snapshot.0": snapshotOf(t, Plain), "log.1": logOf(1, 2, 3, 2, 3, 4)}, 4, 2},
+		"in another file":           {directory{"snapshot.0": snapshotOf(t, Plain), "log.1": logOf(1, 2, 3), "log.2": logOf(2, 3, 4)}, 4, 2},
+		"of another epoch":          {directory{"snapshot.0": snapshotOf(t, Plain), "log.1": logOf(1, 2, e2, 1, 2, e2+1)}, e2 + 1, 2},
+		"of what the snapshot has":  {directory{"snapshot.2": snapshotOf(t, Plain, 1, 2), "log.1": logOf(1, 2, 1, 2, 3)}, 3, 0},
+		"that would do harm, twice": {directory{"snapshot.0": snapshotOf(t, Plain), "log.1": join(logOf(1), deletion(2), again(3), deletion(2))}, 3, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			files := c.directory.files()
+			options := testOptions(files)
+			options.acceptDisorder = true // as ReadDir does
+			r, err := options.withDefaults().directories().replay(noLimit)
+			require.NoError(t, err)
+			require.Len(t, r.disorder, c.repeats)
+			for _, disorder := range r.disorder {
+				require.True(t, disorder.Repeated)
+			}
+			s, state := openTest(t, testOptions(files))
+			sameTree(t, r.tree, state.Tree)
+			require.Equal(t, c.last, state.Tree.LastZxid())
+			require.NoError(t, r.tree.CheckDigest(c.last, nil))
+			_, there := r.tree.Stat("/n1")
+			require.True(t, there)
+
+			running := run(s)
+			running.must(t, logged(c.last+1)...)
+			require.NoError(t, running.stop())
+			s, state = openTest(t, testOptions(files))
+			require.NoError(t, s.Close())
+			require.Equal(t, c.last+1, state.Tree.LastZxid())
+		})
+	}
+}
+
+// TestReadDirReportsDisorder shows that who only reads gets what Apache's server would start with, and is
+// told what is wrong with it.
+func TestReadDirReportsDisorder(t *testing.T) {
+	for name, c := range map[string]struct {
+		log      []byte
+		last     int64
+		repeated bool
+	}{
+		"a repetition":     {logOf(1, 2, 2), 2, true},
+		"a hole":           {logOf(1, 3), 3, false},
+		"one that is late": {logOf(1, zxid(2, 1), 2), zxid(2, 1), false},
+		"two under a zxid": {join(logOf(1, 2), record(otherAt(2))), 2, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			at := filepath.Join(dir, versionDir)
+			require.NoError(t, os.Mkdir(at, 0o755))
+			require.NoError(t, os.WriteFile(filepath.Join(at, "snapshot.0"), snapshotOf(t, Plain), 0o644))
+			require.NoError(t, os.WriteFile(filepath.Join(at, "log.1"), c.log, 0o644))
+			state, err := ReadDir(dir, "")
+			var disorder *DisorderError
+			require.ErrorAs(t, err, &disorder)
+			require.ErrorContains(t, err, "log.1: transaction")
+			require.Equal(t, c.repeated, disorder.Repeated)
+			require.Equal(t, c.last, state.Tree.LastZxid())
+			require.Equal(t, c.last, state.Committed[len(state.Committed)-1].Zxid)
 		})
 	}
 }

@@ -55,6 +55,18 @@ func TestSnapshotOk(t *testing.T) {
 	}
 }
 
+// TestRootHasAnEmptyPath because Apache's server does not start from a snapshot where it is null.
+func TestRootHasAnEmptyPath(t *testing.T) {
+	d := jute.NewDecoder(snapshotOf(t, Plain)[fileHeaderSize:])
+	require.Zero(t, d.Int(), "sessions")
+	for range d.Int() {
+		d.Long()
+		jute.DecodeACLs(d)
+	}
+	require.Equal(t, int32(0), d.Int(), "the length of the first path")
+	require.NoError(t, d.Err())
+}
+
 // TestSnappyIsSnappyJavas holds our framing against another implementation of it.
 func TestSnappyIsSnappyJavas(t *testing.T) {
 	plain, compressed := snapshotOf(t, Plain, upTo(2000)...), snapshotOf(t, Snappy, upTo(2000)...)

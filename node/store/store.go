@@ -55,6 +55,9 @@ type Options struct {
 	Defects defect.Set
 	// Log gets warnings about what recovery met.
 	Log *slog.Logger
+
+	// acceptDisorder replays logs whose transactions are out of order, instead of refusing them.
+	acceptDisorder bool
 }
 
 func (o Options) withDefaults() Options {
@@ -251,6 +254,9 @@ func (s *Store) refuseOldEpochs() error {
 func (s *Store) warn(r *replayed) {
 	for _, err := range r.damaged {
 		s.options.Log.Warn("a snapshot is damaged; an older one and the log replace it", "error", err)
+	}
+	for _, disorder := range r.disorder {
+		s.options.Log.Warn("the log holds a transaction twice, as ZOOKEEPER-4712 leaves it", "error", disorder)
 	}
 	for _, mismatch := range r.digests {
 		s.options.Log.Error("the recovered tree is not the one that was written", "error", mismatch)
