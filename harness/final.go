@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"ordeal/harness/client"
+	"ordeal/harness/ensemble"
 	"ordeal/harness/load"
 	"ordeal/node/store"
 	"ordeal/results/history"
@@ -107,7 +108,13 @@ func (r *run) collect(ctx context.Context, members string, stopObserving func())
 			continue
 		}
 		event := history.Event{Kind: history.Final, Member: id, Zxid: tree.Zxid, Count: len(tree.Nodes)}
-		if err := readDisk(filepath.Join(members, strconv.Itoa(id)), &event); err != nil {
+		err := readDisk(filepath.Join(members, strconv.Itoa(id)), &event)
+		var disorder *store.DisorderError
+		if errors.As(err, &disorder) && r.plan.Implementations[id-1] != ensemble.Node {
+			r.Record(history.Event{Time: r.writer.Now(), Kind: history.Note, Member: id, Text: fmt.Sprintf(
+				"member %d leaves a log whose transactions are out of order, as Apache ZooKeeper before 3.9.3 does when it "+
+					"changes its role while entries wait for the disk (ZOOKEEPER-4712): %v", id, disorder)})
+		} else if err != nil {
 			return fmt.Errorf("read what member %d has on disk: %w", id, err)
 		}
 		event.Time = r.writer.Now()
@@ -123,23 +130,27 @@ func (r *run) collect(ctx context.Context, members string, stopObserving func())
 const phaseEnd = "end"
 
 // readDisk opens a member's data directory as a server would, without changing it, and notes zxid and
-// digest.
+// digest. It may do so and yet return a *store.DisorderError.
 func readDisk(member string, event *history.Event) error {
 	data, logs := filepath.Join(member, "data"), filepath.Join(member, "datalog")
 	if _, err := os.Stat(logs); err != nil {
 		logs = data
 	}
 	state, err := store.ReadDir(data, logs)
-	var wrong *store.DigestError
-	if err != nil && !errors.As(err, &wrong) {
+	if state == nil {
 		return err
 	}
 	event.Zxid = state.Tree.LastZxid()
 	event.Digest = strconv.FormatUint(uint64(state.Tree.Digest()), 16)
-	if wrong != nil {
+	var wrong *store.DigestError
+	if errors.As(err, &wrong) {
 		// The member's own log says that its tree was another: that differs from every sound member.
 		event.Text = wrong.Error()
 		event.Digest += " (" + wrong.Error() + ")"
+	}
+	var disorder *store.DisorderError
+	if errors.As(err, &disorder) {
+		return err
 	}
 	return nil
 }
