@@ -5,8 +5,8 @@ DRIVER ?= auto
 ARGS ?=
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOTESTSUM := gotest.tools/gotestsum@v1.13.0
-# The module asks for nothing of the repository's history, so that a tarball builds as well.
-BUILDFLAGS := -trimpath -buildvcs=false
+# The revision goes into the program where there is one; a tarball builds as well.
+BUILDFLAGS := -trimpath -buildvcs=auto
 TEST_TIMEOUT := 20m
 
 export CGO_ENABLED = 0

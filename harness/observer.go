@@ -14,7 +14,7 @@ import (
 
 const (
 	probeEvery   = 200 * time.Millisecond
-	probeTimeout = time.Second // a paused or cut member must not hold up the others for long
+	probeTimeout = 500 * time.Millisecond // a paused or cut member must not hold up the others for long
 )
 
 // observer asks every member again and again how it is, so that the leader is found and not guessed,

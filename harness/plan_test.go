@@ -1,0 +1,106 @@
+package harness
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"ordeal/checkers"
+	"ordeal/harness/ensemble"
+	"ordeal/nemesis"
+	"ordeal/node/defect"
+	"ordeal/workloads"
+)
+
+func TestDefaultPlan(t *testing.T) {
+	plan, err := Plan{Binary: "ordeal"}.resolve()
+	require.NoError(t, err)
+	require.Equal(t, slices.Repeat([]ensemble.Implementation{ensemble.Node}, 3), plan.Implementations)
+	require.Equal(t, workloads.Names(), plan.Workloads)
+	require.Equal(t, []string{"mixed"}, plan.Nemeses)
+	require.NotZero(t, plan.Seed)
+	require.Equal(t, "node-mixed", plan.Name)
+	require.True(t, plan.holdsUnsynced(), "mixed may cut the power")
+}
+
+func TestDefectBringsItsOwnWorkloadAndNemesis(t *testing.T) {
+	plan, err := Plan{Defect: "skip-trunc"}.resolve()
+	require.NoError(t, err)
+	require.Equal(t, []string{"partition-leader"}, plan.Nemeses)
+	require.NotZero(t, plan.Lull, "a truncation that was skipped shows only in silence")
+
+	plan, err = Plan{Defect: "skip-trunc", Nemeses: []string{"none"}, Workloads: []string{"set"}}.resolve()
+	require.NoError(t, err)
+	require.Equal(t, []string{"none"}, plan.Nemeses, "what is asked for counts")
+	require.False(t, plan.holdsUnsynced())
+}
+
+func TestBadPlans(t *testing.T) {
+	for name, plan := range map[string]Plan{
+		"observers leave no voter":        {Members: 3, Observers: 3},
+		"an ensemble has 1 to":            {Members: 10},
+		"names 2 members":                 {Members: 3, Implementations: []ensemble.Implementation{"node", "node"}},
+		`unknown implementation "etcd"`:   {Implementations: []ensemble.Implementation{"etcd"}},
+		`unknown implementation "image:"`: {Implementations: []ensemble.Implementation{"image:"}},
+		"unknown workload":                {Workloads: []string{"tetris"}},
+		"unknown nemesis":                 {Nemeses: []string{"thanos"}},
+		"twice":                           {Nemeses: []string{"mixed", "mixed"}},
+		"unknown driver":                  {Driver: "lxc"},
+		"unknown defect":                  {Defect: "gremlin"},
+		"inside our own node":             {Defect: "skip-trunc", Implementations: []ensemble.Implementation{"apache"}},
+		"need at least":                   {Clients: 1},
+		"too short":                       {Duration: time.Millisecond},
+		"more than 0":                     {Rate: -1},
+		"give both or none":               {Lull: time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := plan.resolve()
+			if name == "observers leave no voter" {
+				name = "leaves no voter"
+			}
+			require.ErrorContains(t, err, name)
+			require.ErrorAs(t, err, new(UsageError))
+		})
+	}
+}
+
+// TestClientsAreShared: every workload gets what it needs, and all are used.
+func TestClientsAreShared(t *testing.T) {
+	for _, clients := range []int{0, 11, 13, 40} {
+		plan, err := Plan{Clients: clients}.resolve()
+		require.NoError(t, err)
+		r := &run{plan: plan}
+		list := r.workloads()
+		sum := 0
+		for i, workload := range list {
+			share := r.share(workload, i, list)
+			require.GreaterOrEqual(t, share, workload.ClientsMin())
+			sum += share
+		}
+		require.Equal(t, plan.Clients, sum)
+	}
+}
+
+func TestRerunNamesEveryChoice(t *testing.T) {
+	plan, err := Plan{
+		Members: 5, Observers: 1, Seed: 9, Defect: "keep-ephemerals", StrictSync: true, TickTime: time.Second,
+		Burst: time.Second, Lull: time.Second, Properties: map[string]string{"snapCount": "50"},
+	}.resolve()
+	require.NoError(t, err)
+	require.Equal(t, "ordeal run --implementation node --members 5 --observers 1 --driver auto --workload lock"+
+		" --nemesis kill-leader --duration 30s --clients 12 --rate 400/s --seed 9 --defect keep-ephemerals"+
+		" --burst 1s --lull 1s --tick-time 1s --property snapCount=50 --strict-sync", plan.rerun())
+}
+
+// TestEveryDefectNamesWhatThereIs: workloads, nemeses and checkers of the catalogue exist.
+func TestEveryDefectNamesWhatThereIs(t *testing.T) {
+	for _, d := range defect.Catalogue {
+		require.NotEmpty(t, d.Summary, d.Name)
+		require.NotEmpty(t, d.Guarantees, d.Name)
+		require.Subset(t, checkers.Names(), d.Guarantees, d.Name)
+		require.Subset(t, workloads.Names(), d.Workloads, d.Name)
+		require.Subset(t, nemesis.Names(), d.Nemeses, d.Name)
+	}
+}
