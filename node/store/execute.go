@@ -102,7 +102,7 @@ func (s *Store) truncate(zxid int64) (*disk.State, error) {
 	if r.base == nil {
 		return nil, fmt.Errorf("truncate to %#x: no snapshot is that old", zxid)
 	}
-	if err := d.cutLogs(zxid); err != nil {
+	if err := d.cutLogs(r.base.zxid, zxid); err != nil {
 		return nil, fmt.Errorf("truncate to %#x: %w", zxid, err)
 	}
 	if err := d.removeSnapshotsAfter(r.base.namedFile); err != nil {
@@ -128,7 +128,7 @@ func (s *Store) installSnapshot(source *tree.Snapshotter) error {
 	s.names.Lock()
 	defer s.names.Unlock()
 	d := s.directories
-	err = d.cutLogs(source.Zxid())
+	err = d.cutLogs(source.Zxid(), source.Zxid())
 	if err == nil {
 		err = job.publish()
 	}
@@ -143,17 +143,21 @@ func (s *Store) installSnapshot(source *tree.Snapshotter) error {
 	return nil
 }
 
-// cutLogs removes all entries after zxid, newest first.
-func (d *directories) cutLogs(zxid int64) error {
+// cutLogs removes the entries after zxid, newest first, from all logs that a recovery from the snapshot
+// base reads: where transactions are repeated (ZOOKEEPER-4712), more than one file may hold some.
+func (d *directories) cutLogs(base, zxid int64) error {
 	logs, err := listLogs(d.files, d.logs)
 	if err != nil {
 		return err
 	}
+	logs = logsFrom(logs, base)
 	for i := len(logs) - 1; i >= 0; i-- {
-		if logs[i].zxid <= zxid {
-			return d.cutLog(logs[i].path, zxid)
+		if logs[i].zxid > zxid {
+			err = removeAll(d.files, d.logs, []string{logs[i].path})
+		} else {
+			err = d.cutLog(logs[i].path, zxid)
 		}
-		if err := removeAll(d.files, d.logs, []string{logs[i].path}); err != nil {
+		if err != nil {
 			return err
 		}
 	}

@@ -276,6 +276,19 @@ func TestTruncateRemovesNewerSnapshots(t *testing.T) {
 	sameTree(t, treeOf(1, 2, 3, zxid(4, 1)), state.Tree)
 }
 
+// TestTruncateOfRepeatedTransactions has the same transactions in two files, as ZOOKEEPER-4712 leaves them.
+func TestTruncateOfRepeatedTransactions(t *testing.T) {
+	files := directory{"snapshot.0": snapshotOf(t, Plain), "log.1": logOf(1, 2, 3), "log.2": logOf(2, 3, 4)}.files()
+	s, _ := openTest(t, testOptions(files))
+	r := run(s)
+	state := r.must(t, disk.Operation{Kind: disk.Truncate, Zxid: 2})[0].State
+	sameTree(t, treeOf(1, 2), state.Tree)
+	require.NoError(t, r.stop())
+	s, state = openTest(t, testOptions(files))
+	require.NoError(t, s.Close())
+	sameTree(t, treeOf(1, 2), state.Tree)
+}
+
 // TestTruncatePassesOverSnapshotsThatKnowMore has a snapshot that is old by its name, but was written
 // while newer transactions were applied.
 func TestTruncatePassesOverSnapshotsThatKnowMore(t *testing.T) {
