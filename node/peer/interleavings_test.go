@@ -215,6 +215,8 @@ func Test4712(t *testing.T) {
 func Test4643(t *testing.T) {
 	s := newStage(t)
 	leader, second, third := s.roles()
+	s.create(leader, "/z")
+	s.until(s.AllServe)
 	second.Crash(true) // A of the catalogue
 	s.create(leader, "/a")
 	s.until(func() bool { return third.Disk().End() == leader.Disk().End() })
