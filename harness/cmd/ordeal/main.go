@@ -86,7 +86,7 @@ Exit codes: 0 valid · 1 violation · 2 unknown · 3 the run failed or did too l
 	root.SetFlagErrorFunc(func(command *cobra.Command, err error) error {
 		return exit{exitUsage, fmt.Sprintf("%s: %v", command.CommandPath(), err)}
 	})
-	root.AddCommand(newRun(), newCheck(), newNode(), newDoctor(), newClean(), newImage(), newPower(),
+	root.AddCommand(newRun(), newCheck(), newNode(), newDoctor(), newClean(), newImage(), newPower(), newBench(),
 		newDefects(), newWorkloads(), newNemeses(), newAgent())
 	asUsage(root)
 	return root
