@@ -147,7 +147,7 @@ func (r *Result) loads(ctx context.Context) (err error) {
 		}
 		for _, l := range o.loads() {
 			i.Loads[l.name] = &Measured{}
-			if _, err := l.run(ctx, s.addresses(), o.WarmUp); err != nil {
+			if _, err := l.run(ctx, s, o.WarmUp); err != nil {
 				return err
 			}
 		}
@@ -156,7 +156,7 @@ func (r *Result) loads(ctx context.Context) (err error) {
 		for _, l := range o.loads() {
 			for _, i := range inTurn(r.Implementations, round) {
 				o.say("round %d of %d: %s, %s", round+1, o.Rounds, l.name, i.Name)
-				m, err := l.run(ctx, running[i.Name].addresses(), o.Duration)
+				m, err := l.run(ctx, running[i.Name], o.Duration)
 				if err != nil {
 					return err
 				}

@@ -64,7 +64,8 @@ func prepare(ctx context.Context, address string) error {
 }
 
 // run puts the load on the members for a while.
-func (l load) run(ctx context.Context, addresses []string, duration time.Duration) (Measured, error) {
+func (l load) run(ctx context.Context, servers *servers, duration time.Duration) (Measured, error) {
+	addresses := servers.addresses()
 	clients := make([]*connection, l.connections)
 	for i := range clients {
 		c, err := connect(ctx, addresses[i%len(addresses)])
@@ -75,6 +76,11 @@ func (l load) run(ctx context.Context, addresses []string, duration time.Duratio
 		clients[i] = c
 	}
 	latencies := make([]*hdrhistogram.Histogram, l.connections)
+	before, err := servers.processor()
+	if err != nil {
+		return Measured{}, err
+	}
+	ownBefore := ownProcessor()
 	start := time.Now()
 	until := start.Add(duration)
 	group, groupCtx := errgroup.WithContext(ctx)
@@ -88,6 +94,11 @@ func (l load) run(ctx context.Context, addresses []string, duration time.Duratio
 		return Measured{}, fmt.Errorf("bench: %s: %w", l.name, err)
 	}
 	took := time.Since(start)
+	own := ownProcessor() - ownBefore
+	after, err := servers.processor()
+	if err != nil {
+		return Measured{}, err
+	}
 	for _, c := range clients {
 		if err := c.close(); err != nil {
 			return Measured{}, fmt.Errorf("bench: %s: close a session: %w", l.name, err)
@@ -96,7 +107,9 @@ func (l load) run(ctx context.Context, addresses []string, duration time.Duratio
 	for _, one := range latencies[1:] {
 		latencies[0].Merge(one)
 	}
-	return Measured{Seconds: took.Seconds(), Latency: latencies[0]}, nil
+	return Measured{
+		Seconds: took.Seconds(), Latency: latencies[0], Servers: after - before, Generator: own,
+	}, nil
 }
 
 // asker returns what puts the next request of a connection.
@@ -122,6 +135,8 @@ func newHistogram() *hdrhistogram.Histogram { return hdrhistogram.New(1, latency
 type Measured struct {
 	Seconds float64
 	Latency *hdrhistogram.Histogram // microseconds
+	// Servers and Generator are the processor time that the members together, and the load itself, took.
+	Servers, Generator time.Duration
 }
 
 func (m *Measured) add(other Measured) {
@@ -129,11 +144,18 @@ func (m *Measured) add(other Measured) {
 		m.Latency = newHistogram()
 	}
 	m.Seconds += other.Seconds
+	m.Servers += other.Servers
+	m.Generator += other.Generator
 	m.Latency.Merge(other.Latency)
 }
 
 // Rate is operations a second.
 func (m Measured) Rate() float64 { return float64(m.Latency.TotalCount()) / m.Seconds }
+
+// PerOperation is the processor time that the members together took for an operation, in microseconds.
+func (m Measured) PerOperation() float64 {
+	return float64(m.Servers.Microseconds()) / float64(m.Latency.TotalCount())
+}
 
 // Percentile is a latency in milliseconds.
 func (m Measured) Percentile(p float64) float64 {

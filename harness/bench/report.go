@@ -49,6 +49,11 @@ func (r *Result) Rows() []Row {
 		add(l.name, "operations/s", rateTarget, false, func(i *Implementation) float64 { return i.Loads[l.name].Rate() })
 		add("    p50", "ms", 0, true, func(i *Implementation) float64 { return i.Loads[l.name].Percentile(50) })
 		add("    p99", "ms", tailTarget, true, func(i *Implementation) float64 { return i.Loads[l.name].Percentile(99) })
+		add("    processor time of the members", "µs/operation", 0, true, func(i *Implementation) float64 { return i.Loads[l.name].PerOperation() })
+		add("    processor time of the load itself", "µs/operation", 0, true, func(i *Implementation) float64 {
+			m := i.Loads[l.name]
+			return float64(m.Generator.Microseconds()) / float64(m.Latency.TotalCount())
+		})
 	}
 	add("resident memory of a member", "MiB", residentTarget, true, func(i *Implementation) float64 { return i.Resident / (1 << 20) })
 	if len(node.Start) == 0 {
@@ -134,7 +139,7 @@ func (r *Result) printAlone(out io.Writer) error {
 	for _, i := range r.Implementations {
 		for _, l := range r.Options.loads() {
 			m := i.Loads[l.name]
-			fmt.Fprintf(table, "%s\t%s\t%s/s\tp50 %.3f ms\tp99 %.3f ms\t\n", i.Name, l.name, figure(m.Rate()), m.Percentile(50), m.Percentile(99))
+			fmt.Fprintf(table, "%s\t%s\t%s/s\tp50 %.3f ms\tp99 %.3f ms\t%.1f µs/operation\t\n", i.Name, l.name, figure(m.Rate()), m.Percentile(50), m.Percentile(99), m.PerOperation())
 		}
 		fmt.Fprintf(table, "%s\tresident\t%.1f MiB\t\t\t\n", i.Name, i.Resident/(1<<20))
 		if len(i.Start) > 0 {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 
 	"ordeal/harness/client"
 	"ordeal/harness/ensemble"
@@ -140,6 +141,41 @@ func (s *servers) residentOf(member int) (float64, error) {
 		}
 	}
 	return 0, fmt.Errorf("bench: memory of member %d is not told", member)
+}
+
+// clockTick is the unit of processor times in /proc, on all architectures that Go knows.
+const clockTick = 10 * time.Millisecond
+
+// processor is the processor time that the running members have taken since they started.
+func (s *servers) processor() (time.Duration, error) {
+	var sum time.Duration
+	for id := 1; id <= s.Size(); id++ {
+		pid, _ := s.Pid(id)
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil {
+			return 0, fmt.Errorf("bench: processor time of member %d: %w", id, err)
+		}
+		// Behind the name, which may contain spaces, stand the third and further fields.
+		fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
+		const first, user, system = 3, 14, 15
+		for _, field := range []int{user, system} {
+			ticks, err := strconv.ParseInt(fields[field-first], 10, 64)
+			if err != nil {
+				return 0, fmt.Errorf("bench: processor time of member %d: %w", id, err)
+			}
+			sum += time.Duration(ticks) * clockTick
+		}
+	}
+	return sum, nil
+}
+
+// ownProcessor is the same for this process, which is where the load comes from.
+func ownProcessor() time.Duration {
+	var usage unix.Rusage
+	if unix.Getrusage(unix.RUSAGE_SELF, &usage) != nil {
+		return 0
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
 // leader asks the members who leads.
