@@ -109,7 +109,7 @@ func reportData(run Run, v Verdict, line *timeline) reportValues {
 			{"Implementation", v.Implementation},
 			{"Driver", v.Driver},
 			{"Members", members(run)},
-			{"Load", durationWord(time.Duration(v.DurationSeconds * float64(time.Second)))},
+			{"Duration", durationWord(time.Duration(v.DurationSeconds * float64(time.Second)))},
 			{"Faults", number(int64(v.Faults))},
 			{"Leader changes", number(int64(v.LeaderChanges))},
 			{"Seed", strconv.FormatUint(v.Seed, 10)},
