@@ -333,3 +333,25 @@ func TestWorst(t *testing.T) {
 	require.Equal(t, Unknown, Worst([]Result{{Verdict: Unknown}, {Verdict: Valid}}))
 	require.Equal(t, Violation, Worst([]Result{{Verdict: Unknown}, {Verdict: Violation}, {Verdict: Valid}}))
 }
+
+// A new leader answers at the start of its epoch while its followers answer at the last transaction.
+func TestTheStartOfAnEpochIsNoTransaction(t *testing.T) {
+	const last, epoch = 1<<32 + 5, 2 << 32
+	sync := ask(history.SyncGet)
+	s := (&script{}).
+		op(1, 0, 5, create("0"), done(1, 0, "0")).
+		op(1, 6, 10, set("a"), done(last, 1, "a")).
+		op(1, 20, 30, sync, at(done(last, 1, "a"), epoch)).
+		op(2, 40, 50, sync, done(last, 1, "a"))
+	require.Equal(t, Valid, judgeAlone(t, "linearizable", s, Options{}).Verdict)
+
+	// A write that nobody was told of may be the last before the epoch.
+	unknown := (&script{}).
+		op(1, 0, 5, create("0"), done(last, 0, "0")).
+		op(1, 6, 10, remove(), lost).
+		op(2, 20, 30, sync, refused(epoch, "NoNode"))
+	require.Equal(t, Valid, judgeAlone(t, "linearizable", unknown, Options{}).Verdict)
+
+	s.op(1, 60, 70, set("b"), done(epoch+1, 2, "b")).op(2, 80, 90, sync, at(done(last, 1, "a"), epoch))
+	require.Equal(t, Violation, judgeAlone(t, "linearizable", s, Options{}).Verdict)
+}

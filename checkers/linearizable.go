@@ -241,6 +241,7 @@ func (j *linearizableJudge) partitions() []*partition {
 			}
 		})
 	}
+	j.levelEpochStarts()
 	found := map[string]*partition{}
 	at := func(path string) *partition {
 		home := j.home(path)
@@ -302,6 +303,49 @@ func (j *linearizableJudge) partitions() []*partition {
 		sorted = append(sorted, p)
 	}
 	return sorted
+}
+
+// levelEpochStarts gives answers at the start of an epoch the zxid of the last transaction before it, if
+// it is known which one that is. A new leader answers at the start of its epoch, which is no
+// transaction's zxid, while its followers still answer at the last transaction: both have seen the
+// same. That a transaction was the last is known if something was answered at its zxid that was called
+// after an answer at the start of the epoch; otherwise a write of unknown outcome may stand between.
+func (j *linearizableJudge) levelEpochStarts() {
+	const counter = 1<<32 - 1
+	first := map[int64]time.Duration{} // the first answer at the start of an epoch
+	var seen []int64                   // zxids of transactions
+	for _, m := range j.moves {
+		switch {
+		case m.zxid&counter != 0:
+			seen = append(seen, m.zxid)
+		case m.zxid != 0:
+			if ret, known := first[m.zxid]; !known || m.ret < ret {
+				first[m.zxid] = m.ret
+			}
+		}
+	}
+	if len(first) == 0 {
+		return
+	}
+	slices.Sort(seen)
+	last := map[int64]int64{} // transaction before the start of an epoch
+	start := map[int64]int64{}
+	for epoch := range first {
+		if before, _ := slices.BinarySearch(seen, epoch); before > 0 {
+			last[epoch], start[seen[before-1]] = seen[before-1], epoch
+		}
+	}
+	sure := map[int64]bool{}
+	for _, m := range j.moves {
+		if epoch, known := start[m.zxid]; known && m.call > first[epoch] {
+			sure[epoch] = true
+		}
+	}
+	for _, m := range j.moves {
+		if sure[m.zxid] {
+			m.zxid = last[m.zxid]
+		}
+	}
 }
 
 func (p *partition) add(m *move) {
