@@ -40,7 +40,8 @@ type modelDisk struct {
 
 	queue     []disk.Operation
 	busy      bool
-	snapshots int // numbers the snapshots under way, to give one up
+	underWay  disk.Operation // while busy
+	snapshots int            // numbers the snapshots under way, to give one up
 	index     uint64
 
 	slow   time.Duration
@@ -167,7 +168,7 @@ func (d *modelDisk) next() {
 
 func (d *modelDisk) begin(operation disk.Operation) {
 	w := d.world
-	d.busy = true
+	d.busy, d.underWay = true, operation
 	incarnation := d.owner.incarnation
 	index := d.index
 	d.index++
@@ -194,6 +195,19 @@ func (d *modelDisk) begin(operation disk.Operation) {
 			d.next()
 		}
 	})
+}
+
+// finish carries out at once what was asked for, but for pictures of a tree that nobody will read.
+func (d *modelDisk) finish() {
+	if d.busy {
+		d.carryOut(d.underWay)
+	}
+	for _, operation := range d.queue {
+		if operation.Kind != disk.TakeSnapshot {
+			d.carryOut(operation)
+		}
+	}
+	d.queue = nil
 }
 
 func (d *modelDisk) describe(operation disk.Operation, result disk.Result) string {

@@ -132,6 +132,21 @@ func (c *invariants) commit(w *World, zxid int64) {
 	}
 }
 
+// crashed looks at what is left after a member's end. A single server gives the zxids of what it lost,
+// and nobody was told of, to other transactions: it has no epochs to tell them apart.
+func (c *invariants) crashed(w *World, m *member) {
+	c.durabilityMayHaveShrunk(w)
+	if len(w.members) > 1 {
+		return
+	}
+	end := m.disk.end()
+	for zxid := range c.logged {
+		if zxid > end {
+			delete(c.logged, zxid)
+		}
+	}
+}
+
 // durabilityMayHaveShrunk wants the newest committed transaction on the disks of a quorum. Logs have
 // no holes, so all before it are there too.
 func (c *invariants) durabilityMayHaveShrunk(w *World) {

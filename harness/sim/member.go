@@ -243,7 +243,7 @@ func (m *member) crash(powerLoss bool, keep int) {
 	m.end()
 	m.disk.crash(powerLoss, keep)
 	w.tell("down %d  its disk holds the log to %s", m.id, zxidWord(m.disk.end()))
-	w.inside.durabilityMayHaveShrunk(w)
+	w.inside.crashed(w, m)
 }
 
 // stop lets the member end in order. What it has asked of its disk by then is carried out.
@@ -258,11 +258,7 @@ func (m *member) stop() {
 	if !m.up { // its last input was fatal
 		return
 	}
-	for _, operation := range m.disk.queue {
-		if operation.Kind != 0 && operation.Snapshot == nil {
-			m.disk.carryOut(operation)
-		}
-	}
+	m.disk.finish()
 	m.crash(false, 0)
 }
 
