@@ -66,7 +66,10 @@ func (s *Store) carryOutOne(q queued) {
 	case disk.Truncate:
 		s.giveUpSnapshot()
 		state, err := s.truncate(q.operation.Zxid)
-		q.report(state, s.log.fail(err))
+		if !errors.Is(err, disk.ErrNothingBefore) {
+			err = s.log.fail(err)
+		}
+		q.report(state, err)
 	default:
 		panic(fmt.Sprintf("store: expected an operation of package disk, found kind %d", q.operation.Kind))
 	}
@@ -96,11 +99,14 @@ func (s *Store) truncate(zxid int64) (*disk.State, error) {
 	defer s.names.Unlock()
 	d := s.directories
 	r, err := d.replay(zxid)
+	var lost *LostError
+	if errors.As(err, &lost) || errors.Is(err, errNothing) || (err == nil && (r.base == nil || r.last != zxid)) {
+		// The history behind the newest snapshot that is old enough does not lead to zxid: that of a
+		// snapshot which was installed later would, but holds too much.
+		return nil, fmt.Errorf("truncate to %#x: %w", zxid, disk.ErrNothingBefore)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("truncate to %#x: %w", zxid, err)
-	}
-	if r.base == nil {
-		return nil, fmt.Errorf("truncate to %#x: no snapshot is that old", zxid)
 	}
 	if err := d.cutLogs(r.base.zxid, zxid); err != nil {
 		return nil, fmt.Errorf("truncate to %#x: %w", zxid, err)

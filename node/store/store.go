@@ -277,7 +277,41 @@ func (s *Store) repair(r *replayed) error {
 			return err
 		}
 	}
-	return removeAll(d.files, d.logs, r.empty)
+	if err := removeAll(d.files, d.logs, r.empty); err != nil {
+		return err
+	}
+	return s.secure(r)
+}
+
+// secure makes what was recovered durable. After a kill the log's last entries may stand in the page
+// cache only, but a server that starts with them answers for them: it votes and leads by them.
+func (s *Store) secure(r *replayed) error {
+	d := s.directories
+	if s.options.NoForceSync {
+		return nil
+	}
+	from := int64(0)
+	if r.base != nil {
+		from = r.base.zxid
+	}
+	logs, err := listLogs(d.files, d.logs)
+	if err != nil {
+		return err
+	}
+	for _, log := range logsFrom(logs, from) {
+		file, err := d.files.Edit(log.path)
+		if err != nil {
+			return err
+		}
+		err = file.Sync()
+		if closing := file.Close(); err == nil {
+			err = closing
+		}
+		if err != nil {
+			return fmt.Errorf("sync %s: %w", log.path, err)
+		}
+	}
+	return nil
 }
 
 // Close ends Run, if it is still running, and waits for it; then it writes what is still in memory and
