@@ -39,8 +39,9 @@ race: ## fast tests under the race detector
 integration: build ## tests with Docker, Java and Apache ZooKeeper
 	$(GO) run $(GOTESTSUM) --format testname -- -tags integration -run Integration -p 1 -parallel 1 -timeout $(TEST_TIMEOUT) ./...
 
-bench: ## measure speed: benchmarks assert nothing
+bench: build ## measure speed, at last beside Apache ZooKeeper: benchmarks assert nothing
 	$(GO) test -run '^$$' -bench . -benchtime 1s ./...
+	bin/ordeal bench $(ARGS)
 
 power: build ## does the toolkit find every planted defect, and nothing in sound servers?
 	bin/ordeal power $(ARGS)

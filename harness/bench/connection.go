@@ -52,12 +52,16 @@ func attach(ctx context.Context, address string, session int64, passwd []byte) (
 	if err != nil {
 		return nil, fmt.Errorf("bench: connect: %w", err)
 	}
-	c := &connection{socket: socket, in: bufio.NewReaderSize(socket, bufferBytes)}
+	c := newConnection(socket)
 	if err := c.greet(session, passwd); err != nil {
 		socket.Close()
 		return nil, fmt.Errorf("bench: open a session at %s: %w", address, err)
 	}
 	return c, nil
+}
+
+func newConnection(socket net.Conn) *connection {
+	return &connection{socket: socket, in: bufio.NewReaderSize(socket, bufferBytes)}
 }
 
 func (c *connection) greet(session int64, passwd []byte) error {
@@ -185,8 +189,7 @@ func (c *connection) close() error {
 	return errors.Join(err, c.socket.Close())
 }
 
-// drive keeps so many requests in flight until the time is over or the count is reached (0: none), then waits for
-// the last replies. ask puts one request; an error code in a reply ends it.
+// drive keeps so many requests in flight until the time is over, then waits for the last replies. ask puts one request; an error code in a reply ends it.
 func (c *connection) drive(ctx context.Context, inFlight int, until time.Time, ask func(), latency *hdrhistogram.Histogram) error {
 	c.socket.SetDeadline(until.Add(replyTimeout))
 	defer context.AfterFunc(ctx, func() { c.socket.SetDeadline(time.Unix(1, 0)) })()

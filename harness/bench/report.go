@@ -15,7 +15,7 @@ type Row struct {
 	Unit   string  `json:"unit"`
 	Node   float64 `json:"node"`
 	Apache float64 `json:"apache"`
-	// Ratio is the node's figure by Apache's.
+	// Ratio is the node's figure by Apache's; 0 if that is too small to be measured.
 	Ratio float64 `json:"ratio"`
 	// Target is what the ratio should be at least, or at most if AtMost; 0 for none.
 	Target float64 `json:"target,omitempty"`
@@ -41,7 +41,9 @@ func (r *Result) Rows() []Row {
 	var rows []Row
 	add := func(what, unit string, target float64, atMost bool, of func(*Implementation) float64) {
 		row := Row{What: what, Unit: unit, Node: of(node), Apache: of(apache), Target: target, AtMost: atMost}
-		row.Ratio = row.Node / row.Apache
+		if row.Apache != 0 {
+			row.Ratio = row.Node / row.Apache
+		}
 		row.Met = target == 0 || (atMost && row.Ratio <= target) || (!atMost && row.Ratio >= target)
 		rows = append(rows, row)
 	}
