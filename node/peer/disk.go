@@ -137,6 +137,7 @@ func (p *Peer) truncate(zxid int64, done func(possible bool)) {
 func (p *Peer) install(incoming *tree.Tree, done func()) {
 	p.logEnd, p.appliedEnd = incoming.LastZxid(), incoming.LastZxid()
 	p.logged = nil
+	incoming.DistrustDigests()
 	operation := disk.Operation{Kind: disk.InstallSnapshot, Snapshot: incoming.Snapshot()}
 	p.orderOrFail(operation, "installing the leader's snapshot", func(disk.Result) {
 		p.tree = incoming

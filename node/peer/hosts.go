@@ -29,6 +29,7 @@ func (h leaderHost) Snapshot() *tree.Snapshotter { return h.tree.Snapshot() }
 
 func (h leaderHost) Established(epoch int64) {
 	h.election.SetPeerEpoch(epoch)
+	h.tree.TrustDigestsAfter(h.tree.LastZxid())
 	h.startServer(pipeline.Leader, epoch)
 }
 
@@ -87,6 +88,7 @@ func (h learnerHost) Apply(entry disk.Entry) {
 
 func (h learnerHost) Synchronised(epoch int64, pending []disk.Entry) {
 	h.election.SetPeerEpoch(epoch)
+	h.tree.TrustDigestsAfter(h.learner.Queued())
 	role := pipeline.Follower
 	if h.role == observing {
 		role = pipeline.Observer

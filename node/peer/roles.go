@@ -124,7 +124,7 @@ func (p *Peer) leave() {
 		return
 	}
 	p.role = leaving
-	p.order(disk.Operation{Kind: disk.Sync}, func(disk.Result) {
+	p.orderOrFail(disk.Operation{Kind: disk.Sync}, "syncing the log", func(disk.Result) {
 		p.fastForward()
 		p.look()
 	})
