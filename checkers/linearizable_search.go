@@ -24,7 +24,7 @@ const (
 	wholeMoves = 5000
 	// pictureMoves bounds how much of a partition Porcupine's picture shows.
 	pictureMoves = 300
-	// clientLanes keeps what is no client apart from clients in the picture.
+	// expiryLane keeps what is no client apart from clients in the picture.
 	expiryLane = 10_000
 )
 
