@@ -36,7 +36,12 @@ var catalogue = []Nemesis{
 		name:     "partition-leader",
 		describe: "cuts the leader off from all other members",
 		needs:    []history.FaultKind{history.Cut},
-		cards:    []card{{history.Cut, isolateLeader}},
+		// A leader that is reset knows at once; one that hears nothing goes on for a while, and that is
+		// where writes are lost: so it comes more often.
+		cards: []card{
+			{history.Cut, isolateLeader(history.Drop)}, {history.Cut, isolateLeader(history.Drop)},
+			{history.Cut, isolateLeader(history.Reset)},
+		},
 	},
 	&scheduled{
 		name:     "partition-followers",
@@ -79,7 +84,7 @@ var catalogue = []Nemesis{
 			{history.Stop, onFollower(history.Stop)},
 			{history.Pause, onLeader(history.Pause)},
 			{history.Pause, onFollower(history.Pause)},
-			{history.Cut, isolateLeader}, {history.Cut, isolateLeader},
+			{history.Cut, isolateLeader(history.Drop)}, {history.Cut, isolateLeader(history.Reset)},
 			{history.Cut, isolateFollowers},
 			{history.Cut, shaped(shapeHalves, halves)},
 			{history.Cut, shaped(shapeBridge, bridge)},

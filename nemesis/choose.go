@@ -71,11 +71,13 @@ func blackout(view View, random *rand.Rand) []step {
 	}}
 }
 
-func isolateLeader(view View, random *rand.Rand) []step {
-	if !leading(view) || len(view.Members) == 1 {
-		return nil
+func isolateLeader(mode history.CutMode) chooser {
+	return func(view View, random *rand.Rand) []step {
+		if !leading(view) || len(view.Members) == 1 {
+			return nil
+		}
+		return once(random, cut(shapeIsolateLeader, mode, isolate(view, view.Leader)))
 	}
-	return once(random, cut(shapeIsolateLeader, randomMode(random), isolate(view, view.Leader)))
 }
 
 // isolateFollowers cuts off a minority of members that do not lead, each by itself.

@@ -183,14 +183,29 @@ func (d *door) enter(to doorState) error {
 			d.dummy.Close()
 			d.dummy = nil
 		}
-		return d.control(func(fd int) error { return unix.Shutdown(fd, unix.SHUT_RD) })
+		// Go asked for the address to be shareable among sockets that do not listen. Now that this one
+		// is such a socket, another run could take the address: it is shared no more.
+		return d.control(func(fd int) error {
+			return errors.Join(unix.Shutdown(fd, unix.SHUT_RD), shareable(fd, 0))
+		})
 	}
 	panic(fmt.Sprintf("door: expected a known state, found %d", to))
 }
 
 // listen makes the socket listen, or changes the length of its queue if it does already.
 func (d *door) listen(queue int) error {
-	return d.control(func(fd int) error { return unix.Listen(fd, queue) })
+	return d.control(func(fd int) error {
+		// The connections that were accepted before have the address too.
+		if err := shareable(fd, 1); err != nil {
+			return err
+		}
+		return unix.Listen(fd, queue)
+	})
+}
+
+// shareable says whether sockets that do not listen may have the same address.
+func shareable(fd, yes int) error {
+	return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, yes)
 }
 
 func (d *door) control(f func(fd int) error) error {

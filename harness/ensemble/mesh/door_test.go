@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 )
 
 // freeAddress is a loopback address and a port below the ephemeral range.
@@ -93,4 +94,25 @@ func TestHangingCallerGetsThroughAfterTheDoorOpens(t *testing.T) {
 	<-called
 	require.NoError(t, d.set(ctx, doorOpen))
 	(<-accepted).Close()
+}
+
+// TestRefusingDoorKeepsItsAddress: nobody else gets it, not even while nobody listens.
+func TestRefusingDoorKeepsItsAddress(t *testing.T) {
+	address := freeAddress(t)
+	d, err := openDoor(address, func(conn *net.TCPConn) { conn.Close() })
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- d.serve(ctx) }()
+	for range 3 {
+		require.NoError(t, d.set(ctx, doorRefusing))
+		_, err = net.Listen("tcp4", address)
+		require.ErrorIs(t, err, unix.EADDRINUSE)
+		require.NoError(t, d.set(ctx, doorOpen))
+		conn, err := net.Dial("tcp4", address)
+		require.NoError(t, err)
+		require.NoError(t, conn.Close())
+	}
+	cancel()
+	require.NoError(t, <-served)
 }

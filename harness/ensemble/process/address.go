@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -77,13 +78,17 @@ func (a addresses) servers(self, members, observers int) []ensemble.Server {
 	return servers
 }
 
+// runsBegun makes runs of one process begin their search at different subnets.
+var runsBegun atomic.Int64
+
 // take finds addresses that nobody uses and opens the mesh on them. Members' own ports are tried by
 // binding them for a moment: only a server that listens on all addresses could take one later, and
 // the member that meets it says so in its log.
 func take(members int, log *slog.Logger) (addresses, *mesh.Mesh, error) {
 	var taken error
+	first := os.Getpid() + int(runsBegun.Add(1))
 	for number := range attempts {
-		a := attempt(os.Getpid(), number)
+		a := attempt(first, number)
 		m, err := a.open(members, log)
 		if err == nil {
 			return a, m, nil
