@@ -59,14 +59,18 @@ type Coverage struct {
 
 func (c *Coverage) hit(name string) { c.Seen[name]++ }
 
-// Add sums up.
-func (c *Coverage) Add(other Coverage) {
-	if c.Seen == nil {
-		c.Seen = map[string]int{}
+// Broken lists the guarantees that the run broke, the first first.
+func (o *Outcome) Broken() []string {
+	var names []string
+	if o.Violation != nil {
+		names = append(names, o.Violation.Guarantee)
 	}
-	for name, count := range other.Seen {
-		c.Seen[name] += count
+	for _, r := range o.Results {
+		if r.Verdict == checkers.Violation && r.Name != names[0] {
+			names = append(names, r.Name)
+		}
 	}
+	return names
 }
 
 // Run lets a seed's world live, with the decisions that the seed makes.
