@@ -5,6 +5,7 @@ package store
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -109,6 +110,7 @@ func (quiet) Printf(string, ...any) {}
 func (a *apache) connect(t *testing.T) *zk.Conn { return connect(t, a.address) }
 
 func connect(t *testing.T, addresses ...string) *zk.Conn {
+	waitServing(t, addresses)
 	connection, events, err := zk.Connect(addresses, 10*time.Second, zk.WithLogger(quiet{}))
 	require.NoError(t, err)
 	t.Cleanup(connection.Close)
@@ -120,9 +122,38 @@ func connect(t *testing.T, addresses ...string) *zk.Conn {
 				return connection
 			}
 		case <-deadline:
-			t.Fatalf("Apache's server did not serve within %s", startLimit)
+			t.Fatalf("Apache's server did not give a session within %s", startLimit)
 		}
 	}
+}
+
+// waitServing asks until a server says that it serves. A client that comes while Apache's server is
+// loading its database makes it stumble (a NullPointerException in NIOServerCnxn.close), and may wait
+// for an answer that never comes.
+func waitServing(t *testing.T, addresses []string) {
+	require.Eventually(t, func() bool {
+		for _, address := range addresses {
+			if text, err := ask(address, "srvr"); err == nil && strings.Contains(text, "Mode: ") {
+				return true
+			}
+		}
+		return false
+	}, startLimit, 50*time.Millisecond, "no server of Apache's at %v serves", addresses)
+}
+
+// ask sends a four-letter word on a connection of its own.
+func ask(address, word string) (string, error) {
+	connection, err := net.DialTimeout("tcp", address, time.Second)
+	if err != nil {
+		return "", err
+	}
+	defer connection.Close()
+	connection.SetDeadline(time.Now().Add(2 * time.Second))
+	if _, err := connection.Write([]byte(word)); err != nil {
+		return "", err
+	}
+	text, err := io.ReadAll(connection)
+	return string(text), err
 }
 
 // load makes the server log transactions of many kinds.
@@ -361,26 +392,14 @@ func digested(t *tree.Tree, z int64) disk.Entry {
 
 // mntr asks a server for one of its metrics.
 func mntr(t *testing.T, address, key string) string {
-	connection, err := net.Dial("tcp", address)
+	text, err := ask(address, "mntr")
 	require.NoError(t, err)
-	defer connection.Close()
-	_, err = connection.Write([]byte("mntr"))
-	require.NoError(t, err)
-	var text strings.Builder
-	chunk := make([]byte, 64<<10)
-	for {
-		n, err := connection.Read(chunk)
-		text.Write(chunk[:n])
-		if err != nil {
-			break
-		}
-	}
-	for _, line := range strings.Split(text.String(), "\n") {
+	for _, line := range strings.Split(text, "\n") {
 		if value, ok := strings.CutPrefix(line, key+"\t"); ok {
 			return value
 		}
 	}
-	return "no " + key + " in: " + text.String()
+	return "no " + key + " in: " + text
 }
 
 func has(t *tree.Tree, path string) bool {
