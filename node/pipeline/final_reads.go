@@ -161,8 +161,9 @@ func (s *Server) getACL(path string, ids []jute.Id) (jute.Record, jute.Code) {
 
 func (s *Server) getEphemerals(session int64, prefix string) jute.Record {
 	paths := []string{}
+	trimmed := strings.TrimFunc(prefix, func(r rune) bool { return r <= ' ' }) // as Java trims
 	for _, path := range s.tree.Ephemerals(session) {
-		if strings.TrimSpace(prefix) == "" || strings.TrimSpace(prefix) == "/" || strings.HasPrefix(path, prefix) {
+		if trimmed == "" || trimmed == "/" || strings.HasPrefix(path, prefix) {
 			paths = append(paths, path)
 		}
 	}

@@ -152,7 +152,19 @@ func (p *prepRequestProcessor) transaction(r *request) (jute.Txn, jute.Code) {
 func decodeBody(body []byte, into jute.Decodable) bool {
 	decoder := jute.NewDecoder(body)
 	into.Decode(decoder)
-	return decoder.Err() == nil
+	return decoder.Err() == nil && !lacksPath(body, into)
+}
+
+// lacksPath tells whether null stands where the path belongs. Apache's server stumbles over that, and
+// answers as if it could not read the request.
+func lacksPath(body []byte, request jute.Decodable) bool {
+	switch request.(type) {
+	case *jute.CreateRequest, *jute.CreateTTLRequest, *jute.DeleteRequest, *jute.SetDataRequest, *jute.SetACLRequest,
+		*jute.ExistsRequest, *jute.GetDataRequest, *jute.GetChildrenRequest, *jute.GetChildren2Request, *jute.GetACLRequest,
+		*jute.GetAllChildrenNumberRequest:
+		return jute.NewDecoder(body).Int() == -1
+	}
+	return false
 }
 
 // operation returns the transaction of a single operation, alone or in a multi, and notes its changes.

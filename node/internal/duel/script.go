@@ -1,24 +1,26 @@
 //go:build integration
 
-package pipeline
+package duel
 
-import (
-	"slices"
-	"testing"
+import "ordeal/node/jute"
 
-	"ordeal/node/jute"
-)
-
-func sorted(names []string) []string {
-	slices.Sort(names)
-	return names
+func createOf(path string, flags int32) *jute.CreateRequest {
+	return &jute.CreateRequest{Path: path, Data: []byte("d"), ACL: jute.OpenACL(), Flags: flags}
 }
 
-// TestAgainstApacheScript plays what a random stream would rarely meet.
-func TestAgainstApacheScript(t *testing.T) {
-	d := newDuel(t)
-	a, b := d.connect(), d.connect()
-	create := func(path string, flags int32) { t.Helper(); a.ask(jute.OpCreate, createOf(path, flags)) }
+// multiOf takes op codes and bodies in turn.
+func multiOf(operations ...any) jute.MultiRequest {
+	var m jute.MultiRequest
+	for i := 0; i < len(operations); i += 2 {
+		m.Ops = append(m.Ops, jute.MultiOp{Type: operations[i].(jute.OpCode), Request: operations[i+1].(jute.Message)})
+	}
+	return m
+}
+
+// Script plays what a random stream would rarely meet.
+func (d *Duel) Script() {
+	a, b := d.Connect(), d.Connect()
+	create := func(path string, flags int32) { d.t.Helper(); a.ask(jute.OpCreate, createOf(path, flags)) }
 
 	// Paths and flags.
 	for _, path := range []string{"", "a", "/", "//", "/a/", "/a//b", "/.", "/..", "/a/.", "/a\x00", "/\x01", "/\u007f", "/\ufffd", "/\uf000", "/\U0001f600", "/ä", "/a", "/a", "/a/b/c", "/zookeeper", "/zookeeper/x", "/zookeeper/quota"} {
@@ -158,12 +160,12 @@ func TestAgainstApacheScript(t *testing.T) {
 	a.ask(jute.OpSetData, jute.SetDataRequest{Path: "/w", Version: -1})
 
 	// Sessions: an end that takes ephemerals along, a wrong password, a return, a future that is not here.
-	e := d.connect()
+	e := d.Connect()
 	e.ask(jute.OpCreate, createOf("/eph", 1))
 	e.ask(jute.OpCreate, createOf("/m/eph-", 3))
 	b.ask(jute.OpExists, jute.ExistsRequest{Path: "/eph", Watch: true})
 	b.ask(jute.OpGetChildren, jute.GetChildrenRequest{Path: "/m", Watch: true})
-	again := d.open()
+	again := d.Open()
 	d.clients = append(d.clients, again)
 	e.dead = true
 	again.handshake(e.id, e.pass, 1, 40)
@@ -182,32 +184,32 @@ func TestAgainstApacheScript(t *testing.T) {
 	create("/q", 0)
 	create("/q/r", 0)
 	again.ask(jute.OpCloseSession, nil)
-	late := d.open()
-	late.handshake(again.id, again.pass, 0, 10_000)
-	wrong := d.open()
-	wrong.handshake(a.id, [2][]byte{make([]byte, 16), make([]byte, 16)}, 0, 10_000)
+	late := d.Open()
+	late.handshake(again.id, again.pass, 0, sessionTimeout)
+	wrong := d.Open()
+	wrong.handshake(a.id, [sides][]byte{make([]byte, 16), make([]byte, 16)}, 0, sessionTimeout)
 	a.dead = true
-	future := d.open()
-	future.handshake([2]int64{}, [2][]byte{{}, {}}, 1<<60, 10_000)
-	short := d.open()
-	short.handshake([2]int64{}, [2][]byte{nil, nil}, 0, -5)
+	future := d.Open()
+	future.handshake([sides]int64{}, [sides][]byte{{}, {}}, 1<<60, sessionTimeout)
+	short := d.Open()
+	short.handshake([sides]int64{}, [sides][]byte{nil, nil}, 0, -5)
 
 	// Nonsense.
 	for _, op := range []jute.OpCode{0, -1, 10, 23, 99, 1000, 13} {
 		if op == jute.OpCheck {
 			continue // ZOOKEEPER-2623: Apache 3.8.0 makes a transaction of it that it cannot read back
 		}
-		d.connect().ask(op, nil)
+		d.Connect().ask(op, nil)
 	}
-	d.connect().ask(jute.OpReconfig, jute.ReconfigRequest{JoiningServers: "server.9=x:1:2;3"})
+	d.Connect().ask(jute.OpReconfig, jute.ReconfigRequest{JoiningServers: "server.9=x:1:2;3"})
 	// Without reconfig: one that cannot be read makes Apache log a zxid for the second time.
 	for _, op := range []jute.OpCode{1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 14, 15, 17, 18, 19, 21, 22, 101, 103, 104, 105, 106, 107} {
-		c := d.connect()
+		c := d.Connect()
 		c.ask(op, nil)
-		c.askFrame("half a request", 77, op, append(requestFrame(77, op, nil), 0, 0, 0, 2, 'a'))
+		c.askFrame("half a request", 77, op, nil, append(requestFrame(77, op, nil), 0, 0, 0, 2, 'a'))
 	}
 	for _, packet := range []jute.AuthPacket{{Scheme: "digest"}, {Scheme: "world", Auth: []byte("anyone")}, {Scheme: "sasl"}, {Scheme: ""}} {
-		d.connect().ask(jute.OpAuth, packet)
+		d.Connect().ask(jute.OpAuth, packet)
 	}
-	d.connect().ask(jute.OpSASL, jute.GetSASLRequest{Token: []byte{}})
+	d.Connect().ask(jute.OpSASL, jute.GetSASLRequest{Token: []byte{}})
 }

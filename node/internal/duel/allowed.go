@@ -1,0 +1,44 @@
+//go:build integration
+
+package duel
+
+import (
+	"strings"
+
+	"ordeal/node/jute"
+)
+
+// What our server answers otherwise than Apache 3.8.0 on purpose. Not asked at all are: check alone, of which
+// Apache makes a transaction that nobody can read (ZOOKEEPER-2623); createTTL with the flags of a
+// container, which takes Apache down; a reconfig that cannot be read, for which it logs a zxid twice; createSession
+// and deleteContainer from a client; null lists in setWatches; sync of "", where Apache counts itself.
+const (
+	// existsWithoutRead: exists shows a znode's stat to who may not read it (ZOOKEEPER-2590).
+	existsWithoutRead = "ZOOKEEPER-2590"
+	// create2InMulti: a create2 in a multi is answered as a create, without a stat (ZOOKEEPER-4026).
+	create2InMulti = "ZOOKEEPER-4026"
+	// othersWatches: checkWatches finds any connection's watch, not only one's own (ZOOKEEPER-4472).
+	othersWatches = "ZOOKEEPER-4472"
+)
+
+// allowed names the difference if it is one of those that are meant to be.
+func allowed(op jute.OpCode, answers [sides][]string) (name string, ok bool) {
+	if len(answers[apache]) != 1 || len(answers[ours]) != 1 || !strings.Contains(answers[apache][0], "Err:Ok") {
+		return "", false
+	}
+	switch {
+	case op == jute.OpExists && strings.Contains(answers[ours][0], "Err:NoAuth"):
+		return existsWithoutRead, true
+	case op == jute.OpCheckWatches && strings.Contains(answers[ours][0], "Err:NoWatcher"):
+		return othersWatches, true
+	}
+	return "", false
+}
+
+// asCreate is the result of a create2 without what only our server tells.
+func asCreate(result jute.MultiResult) jute.MultiResult {
+	if body, with := result.Body.(*jute.Create2Response); with {
+		return jute.MultiResult{Type: jute.OpCreate, Err: result.Err, Body: &jute.CreateResponse{Path: body.Path}}
+	}
+	return result
+}

@@ -1,0 +1,163 @@
+//go:build integration
+
+package duel
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+const apacheClassPath = "/usr/share/java/zookeeper.jar:/usr/share/java/slf4j-nop.jar"
+
+// apacheHeap keeps several servers of a test within a small machine.
+const apacheHeap = "-Xmx256m"
+
+// patience bounds every wait; it only ends tests that fail.
+const patience = 60 * time.Second
+
+// Apache is one server of Apache ZooKeeper.
+type Apache struct {
+	Address string // of its client port
+	DataDir string
+	process *exec.Cmd
+}
+
+// StartApache runs a standalone server, with extended types, and the given lines added to its zoo.cfg. The
+// test is skipped where Apache ZooKeeper is not installed, and fails there under CI=true.
+func StartApache(t *testing.T, settings ...string) *Apache {
+	t.Helper()
+	a := runApache(t, settings)
+	a.awaitMode(t, "standalone")
+	return a
+}
+
+// StartApacheEnsemble runs three servers, and returns one that follows and the one that leads.
+func StartApacheEnsemble(t *testing.T, settings ...string) (follower, leader *Apache) {
+	t.Helper()
+	const members = 3
+	settings = append(settings, "initLimit=20", "syncLimit=10")
+	for id := 1; id <= members; id++ {
+		settings = append(settings, fmt.Sprintf("server.%d=127.0.0.1:%d:%d", id, FreePort(t), FreePort(t)))
+	}
+	var all []*Apache
+	for id := 1; id <= members; id++ {
+		all = append(all, runApache(t, settings, fmt.Sprint(id)))
+	}
+	for _, a := range all {
+		switch a.awaitMode(t, "leader", "follower") {
+		case "leader":
+			leader = a
+		default:
+			follower = a
+		}
+	}
+	return follower, leader
+}
+
+func runApache(t *testing.T, settings []string, myid ...string) *Apache {
+	t.Helper()
+	for _, file := range strings.Split(apacheClassPath, ":") {
+		if _, err := os.Stat(file); err != nil {
+			skip(t, "Apache ZooKeeper is not installed: apt-get install zookeeper libslf4j-java")
+		}
+	}
+	java, err := exec.LookPath("java")
+	if err != nil {
+		skip(t, "java is not installed: apt-get install openjdk-17-jre-headless")
+	}
+	port := FreePort(t)
+	dir := t.TempDir()
+	for _, id := range myid {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "myid"), []byte(id), 0o600))
+	}
+	lines := append([]string{
+		"tickTime=2000", "dataDir=" + dir, fmt.Sprintf("clientPort=%d", port), "clientPortAddress=127.0.0.1",
+		"admin.enableServer=false", "extendedTypesEnabled=true", "4lw.commands.whitelist=*", "maxClientCnxns=0",
+	}, settings...)
+	path := filepath.Join(dir, "zoo.cfg")
+	require.NoError(t, os.WriteFile(path, []byte(strings.Join(lines, "\n")+"\n"), 0o600))
+	ctx, cancel := context.WithCancel(context.Background())
+	a := &Apache{Address: fmt.Sprintf("127.0.0.1:%d", port), DataDir: dir}
+	a.process = exec.CommandContext(ctx, java, apacheHeap, "-cp", apacheClassPath, "org.apache.zookeeper.server.quorum.QuorumPeerMain", path)
+	require.NoError(t, a.process.Start())
+	t.Cleanup(func() {
+		cancel()
+		_ = a.process.Wait() // it was killed: its exit status says nothing
+	})
+	return a
+}
+
+func skip(t *testing.T, why string) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatal(why)
+	}
+	t.Skip(why)
+}
+
+// Kill ends the server as kill -9 does.
+func (a *Apache) Kill() {
+	_ = a.process.Process.Kill()
+	_ = a.process.Wait()
+}
+
+// awaitMode waits until the server serves in one of the modes, and returns which.
+func (a *Apache) awaitMode(t *testing.T, modes ...string) string {
+	t.Helper()
+	mode := ""
+	require.Eventually(t, func() bool {
+		mode = Mode(a.Address)
+		for _, wanted := range modes {
+			if mode == wanted {
+				return true
+			}
+		}
+		return false
+	}, patience, 50*time.Millisecond, "Apache ZooKeeper does not serve")
+	return mode
+}
+
+// Mode is what srvr says that the server at an address is; empty if it does not serve.
+func Mode(address string) string {
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		return ""
+	}
+	defer conn.Close()
+	// A server that is about to start may accept and never answer.
+	if conn.SetDeadline(time.Now().Add(time.Second)) != nil {
+		return ""
+	}
+	if _, err = conn.Write([]byte("srvr")); err != nil {
+		return ""
+	}
+	answer, _ := io.ReadAll(conn)
+	_, mode, _ := strings.Cut(string(answer), "Mode: ")
+	mode, _, _ = strings.Cut(mode, "\n")
+	return mode
+}
+
+// FreePort finds a port below the ephemeral range.
+func FreePort(t *testing.T) int {
+	t.Helper()
+	for range 100 {
+		port := 20_000 + rand.IntN(10_000)
+		if listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			require.NoError(t, listener.Close())
+			return port
+		}
+	}
+	t.Fatal("no free port between 20000 and 30000")
+	return 0
+}

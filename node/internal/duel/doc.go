@@ -1,0 +1,11 @@
+// Package duel asks the same of two servers, Apache ZooKeeper and another one, and compares every answer,
+// watch event and end of a connection. It is for tests only: what it holds carries the build tag
+// "integration", since it needs Java.
+//
+// A Duel has two sides, and each Client a connection to both. Times and session ids are translated; zxids have to
+// be equal, but for the epoch, which an ensemble takes from its elections.
+//
+// Script plays what is known to be delicate, and Stream a seeded stream of valid and invalid requests over a
+// few znodes, so that requests meet. They leave out, or allow for, what our server answers otherwise on
+// purpose; allowed.go has the list.
+package duel

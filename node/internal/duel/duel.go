@@ -1,0 +1,357 @@
+//go:build integration
+
+package duel
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"ordeal/node/jute"
+)
+
+// The two sides, as indices.
+const (
+	apache = iota
+	ours
+	sides
+)
+
+// Dial opens a connection to a server.
+type Dial func() Wire
+
+// Wire is one client's connection to one server.
+type Wire interface {
+	// Write sends one frame.
+	Write(frame []byte)
+	// Read returns the next frame, or nil once the connection is closed.
+	Read() []byte
+}
+
+// TCP dials the server at an address.
+func TCP(t *testing.T, address string) Dial {
+	return func() Wire {
+		conn, err := net.Dial("tcp", address)
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = conn.Close() })
+		return &tcpWire{t: t, conn: conn}
+	}
+}
+
+type tcpWire struct {
+	t    *testing.T
+	conn net.Conn
+}
+
+func (w *tcpWire) Write(frame []byte) {
+	_, _ = w.conn.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(frame))), frame...))
+}
+
+func (w *tcpWire) Read() []byte {
+	require.NoError(w.t, w.conn.SetReadDeadline(time.Now().Add(patience)))
+	var length [4]byte
+	if _, err := io.ReadFull(w.conn, length[:]); err != nil {
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			w.t.Fatalf("the server at %s neither answers nor closes", w.conn.RemoteAddr())
+		}
+		return nil
+	}
+	frame := make([]byte, binary.BigEndian.Uint32(length[:]))
+	if _, err := io.ReadFull(w.conn, frame); err != nil {
+		return nil
+	}
+	return frame
+}
+
+// tracing logs every request and both answers, to see what led to a difference.
+var tracing = os.Getenv("ORDEAL_TRACE") != ""
+
+// Duel is both servers and their clients.
+type Duel struct {
+	t        *testing.T
+	dials    [sides]Dial
+	clients  []*Client
+	sessions [sides]map[int64]string
+	// zxid is the newest that both told of, without its epoch.
+	zxid int64
+	// Requests counts what was asked.
+	Requests int
+	// Allowed counts the differences that are meant to be, by their name.
+	Allowed map[string]int
+}
+
+// New returns a duel of Apache's server and ours, neither of which has had a client before.
+func New(t *testing.T, apache, ours Dial) *Duel {
+	return &Duel{t: t, dials: [sides]Dial{apache, ours}, sessions: [sides]map[int64]string{{}, {}}, Allowed: map[string]int{}}
+}
+
+// Client is one client, connected to both servers.
+type Client struct {
+	duel  *Duel
+	wires [sides]Wire
+	dead  bool
+	id    [sides]int64
+	pass  [sides][]byte
+	xid   int32
+}
+
+// Open connects a client that has no session yet.
+func (d *Duel) Open() *Client {
+	c := &Client{duel: d}
+	for i, dial := range d.dials {
+		c.wires[i] = dial()
+	}
+	return c
+}
+
+// sessionTimeout is long enough for a machine with other things to do, in milliseconds.
+const sessionTimeout = 40_000
+
+// Connect opens a client with a new session.
+func (d *Duel) Connect() *Client {
+	c := d.Open()
+	c.handshake([sides]int64{}, [sides][]byte{make([]byte, 16), make([]byte, 16)}, 0, sessionTimeout)
+	d.clients = append(d.clients, c)
+	return c
+}
+
+// handshake compares the answers to a ConnectRequest.
+func (c *Client) handshake(ids [sides]int64, passwords [sides][]byte, seen int64, timeout int32) {
+	c.duel.Requests++
+	var answers [sides]string
+	for i, wire := range c.wires {
+		wire.Write(jute.Marshal(jute.ConnectRequest{SessionID: ids[i], Passwd: passwords[i], LastZxidSeen: seen, TimeOut: timeout}))
+		frame := wire.Read()
+		if frame == nil {
+			answers[i] = "closed"
+			continue
+		}
+		var response jute.ConnectResponse
+		require.NoError(c.duel.t, jute.Unmarshal(frame, &response))
+		c.id[i], c.pass[i] = response.SessionID, response.Passwd
+		if response.SessionID != 0 && c.duel.sessions[i][response.SessionID] == "" {
+			c.duel.sessions[i][response.SessionID] = fmt.Sprintf("session %d", len(c.duel.sessions[i]))
+		}
+		answers[i] = fmt.Sprint(response.TimeOut, c.duel.sessions[i][response.SessionID])
+		if response.SessionID == 0 {
+			answers[i] += fmt.Sprint(response.Passwd, wire.Read() == nil)
+		}
+	}
+	assert.Equal(c.duel.t, answers[apache], answers[ours], "handshake: Apache, ours")
+}
+
+// ask sends a request to both and compares everything that comes back to any client.
+func (c *Client) ask(op jute.OpCode, body jute.Record) {
+	c.duel.t.Helper()
+	c.xid++
+	xid := c.xid
+	switch op {
+	case jute.OpAuth:
+		xid = jute.XidAuth
+	case jute.OpSetWatches, jute.OpSetWatches2:
+		xid = jute.XidSetWatches
+	case jute.OpPing:
+		xid = jute.XidPing
+	}
+	c.askFrame(fmt.Sprintf("%s %+v", op, body), xid, op, body, requestFrame(xid, op, body))
+}
+
+// askFrame sends any bytes. The body is what they stand for, if anything.
+func (c *Client) askFrame(what string, xid int32, op jute.OpCode, body jute.Record, frame []byte) {
+	d := c.duel
+	d.t.Helper()
+	d.Requests++
+	var answers [sides][]string
+	for i, wire := range c.wires {
+		wire.Write(frame)
+		answers[i] = c.collect(i, xid, op, body)
+	}
+	if tracing {
+		d.t.Logf("%s: %s: %s; %s", d.sessions[ours][c.id[ours]], what, answers[apache], answers[ours])
+	}
+	c.dead = strings.HasSuffix(answers[apache][len(answers[apache])-1], "closed")
+	if !slices.Equal(answers[apache], answers[ours]) {
+		name, allowed := allowed(op, answers)
+		if !allowed {
+			assert.Equal(d.t, answers[apache], answers[ours], "%s: Apache, ours", what)
+		}
+		d.Allowed[name]++
+	}
+	if !mayFireWatches(op) {
+		return
+	}
+	for j, other := range d.clients {
+		if other.dead {
+			continue
+		}
+		for i, wire := range other.wires {
+			wire.Write(requestFrame(jute.XidPing, jute.OpPing, nil))
+			answers[i] = other.collect(i, jute.XidPing, jute.OpPing, nil)
+			if op == jute.OpCloseSession { // Apache deletes ephemerals in the order of a hash table
+				slices.Sort(answers[i])
+			}
+		}
+		if !slices.Equal(answers[apache], answers[ours]) {
+			assert.Equal(d.t, answers[apache], answers[ours], "%s: what client %d hears: Apache, ours", what, j)
+		}
+	}
+}
+
+// mayFireWatches is false for requests that nobody but the asker hears of.
+func mayFireWatches(op jute.OpCode) bool {
+	switch op {
+	case jute.OpExists, jute.OpGetData, jute.OpGetChildren, jute.OpGetChildren2, jute.OpGetACL, jute.OpPing, jute.OpWhoAmI,
+		jute.OpGetEphemerals, jute.OpGetAllChildrenNumber, jute.OpMultiRead, jute.OpCheckWatches, jute.OpSync:
+		return false
+	}
+	return true
+}
+
+// collect reads up to the reply with this xid, or to the end.
+func (c *Client) collect(i int, xid int32, op jute.OpCode, body jute.Record) []string {
+	var heard []string
+	for {
+		frame := c.wires[i].Read()
+		if frame == nil {
+			return append(heard, "closed")
+		}
+		decoder := jute.NewDecoder(frame)
+		var header jute.ReplyHeader
+		header.Decode(decoder)
+		header.Zxid = withoutEpoch(header.Zxid)
+		if header.Xid == jute.XidNotification && xid != jute.XidNotification {
+			var event jute.WatcherEvent
+			event.Decode(decoder)
+			heard = append(heard, fmt.Sprintf("%+v %+v %x", header, event, decoder.Rest()))
+			continue
+		}
+		heard = append(heard, fmt.Sprintf("%+v %s", header, c.duel.render(i, op, body, decoder)))
+		if header.Xid == xid {
+			c.duel.zxid = max(c.duel.zxid, header.Zxid)
+			if op == jute.OpCloseSession || header.Err == jute.Unimplemented || header.Err == jute.AuthFailed {
+				heard = append(heard, "then "+map[bool]string{true: "closed", false: "open"}[c.wires[i].Read() == nil])
+			}
+			return heard
+		}
+	}
+}
+
+// withoutEpoch leaves the counter of a zxid; a negative one stands for none.
+func withoutEpoch(zxid int64) int64 {
+	if zxid < 0 {
+		return zxid
+	}
+	return zxid & 0xffffffff
+}
+
+// render turns a reply's body into words, without what must differ.
+func (d *Duel) render(i int, op jute.OpCode, request jute.Record, decoder *jute.Decoder) string {
+	if decoder.Remaining() == 0 {
+		return "-"
+	}
+	var body jute.Decodable
+	switch op {
+	case jute.OpCreate:
+		body = &jute.CreateResponse{}
+	case jute.OpCreate2, jute.OpCreateContainer, jute.OpCreateTTL:
+		body = &jute.Create2Response{}
+	case jute.OpExists, jute.OpSetData, jute.OpSetACL:
+		body = &jute.ExistsResponse{}
+	case jute.OpGetData:
+		body = &jute.GetDataResponse{}
+	case jute.OpGetACL:
+		body = &jute.GetACLResponse{}
+	case jute.OpGetChildren, jute.OpGetEphemerals:
+		body = &jute.GetChildrenResponse{}
+	case jute.OpGetChildren2:
+		body = &jute.GetChildren2Response{}
+	case jute.OpMulti, jute.OpMultiRead:
+		response := &jute.MultiResponse{}
+		response.Decode(decoder)
+		return d.renderMulti(i, request, response, decoder)
+	case jute.OpWhoAmI:
+		body = &jute.WhoAmIResponse{}
+	default:
+		return fmt.Sprintf("%x", decoder.Rest())
+	}
+	body.Decode(decoder)
+	return d.renderRecord(i, body) + fmt.Sprintf(" %x %v", decoder.Rest(), decoder.Err())
+}
+
+func (d *Duel) renderRecord(i int, body any) string {
+	switch body := body.(type) {
+	case *jute.Create2Response:
+		d.forget(i, &body.Stat)
+	case *jute.ExistsResponse:
+		d.forget(i, &body.Stat)
+	case *jute.SetDataResponse:
+		d.forget(i, &body.Stat)
+	case *jute.GetDataResponse:
+		d.forget(i, &body.Stat)
+	case *jute.GetACLResponse:
+		d.forget(i, &body.Stat)
+	case *jute.GetChildrenResponse:
+		slices.Sort(body.Children)
+	case *jute.GetChildren2Response:
+		slices.Sort(body.Children)
+		d.forget(i, &body.Stat)
+	case *jute.WhoAmIResponse: // Apache's order is that of a hash table
+		slices.SortFunc(body.ClientInfo, func(a, b jute.ClientInfo) int {
+			return strings.Compare(a.AuthScheme+a.User, b.AuthScheme+b.User)
+		})
+	}
+	return fmt.Sprintf("%+v", body)
+}
+
+func (d *Duel) renderMulti(i int, request jute.Record, response *jute.MultiResponse, decoder *jute.Decoder) string {
+	asked, _ := request.(jute.MultiRequest)
+	var b strings.Builder
+	for j, result := range response.Results {
+		if j < len(asked.Ops) && asked.Ops[j].Type == jute.OpCreate2 {
+			d.Allowed[create2InMulti]++
+			result = asCreate(result)
+		}
+		fmt.Fprintf(&b, "%s %s %s; ", result.Type, result.Err, d.renderRecord(i, result.Body))
+	}
+	fmt.Fprintf(&b, "%x %v", decoder.Rest(), decoder.Err())
+	return b.String()
+}
+
+// forget replaces what differs between any two servers: times, epochs, and a session's number by its
+// name.
+func (d *Duel) forget(i int, stat *jute.Stat) {
+	const longAgo = 1_000_000 // times below are not times but 0
+	if stat.Ctime > longAgo {
+		stat.Ctime = 1
+	}
+	if stat.Mtime > longAgo {
+		stat.Mtime = 1
+	}
+	for _, zxid := range []*int64{&stat.Czxid, &stat.Mzxid, &stat.Pzxid} {
+		*zxid = withoutEpoch(*zxid)
+	}
+	if stat.EphemeralOwner != 0 {
+		name := d.sessions[i][stat.EphemeralOwner]
+		require.NotEmpty(d.t, name, "ephemeral owner %#x", stat.EphemeralOwner)
+		stat.EphemeralOwner = int64(name[len(name)-1])
+	}
+}
+
+func requestFrame(xid int32, op jute.OpCode, body jute.Record) []byte {
+	var e jute.Encoder
+	jute.RequestHeader{Xid: xid, Type: op}.Encode(&e)
+	if body != nil {
+		body.Encode(&e)
+	}
+	return e.Bytes()
+}

@@ -1,0 +1,357 @@
+//go:build integration
+
+package duel
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+
+	"ordeal/node/jute"
+)
+
+// How rare the rarer events of a stream are: once in so many requests.
+const (
+	closeEvery     = 150
+	comeBackEvery  = 100
+	authEvery      = 80
+	nonsenseEvery  = 40
+	oddPathEvery   = 25
+	reconfigEvery  = 400
+	setWatchesEach = 60
+)
+
+// streamClients is how many clients share a stream.
+const streamClients = 3
+
+// Stream plays so many requests of clients who close their sessions and come back now and then. The first
+// difference ends the test.
+func (d *Duel) Stream(seed uint64, length int) {
+	s := &stream{Duel: d, random: rand.New(rand.NewPCG(seed, 0))}
+	for range streamClients {
+		s.players = append(s.players, d.Connect())
+	}
+	s.players[0].ask(jute.OpAuth, jute.AuthPacket{Scheme: "digest", Auth: []byte("user:secret")})
+	for start := d.Requests; d.Requests-start < length; {
+		s.step()
+		if d.t.Failed() {
+			d.t.Fatalf("seed %d: the servers differ at request %d", seed, d.Requests-start)
+		}
+	}
+}
+
+type stream struct {
+	*Duel
+	random  *rand.Rand
+	players []*Client
+}
+
+func (s *stream) oneIn(n int) bool { return s.random.IntN(n) == 0 }
+
+func (s *stream) step() {
+	i := s.random.IntN(len(s.players))
+	if s.players[i].dead { // something that it sent was answered by a closed connection
+		s.comeBack(i)
+	}
+	c := s.players[i]
+	switch {
+	case s.oneIn(closeEvery):
+		c.ask(jute.OpCloseSession, nil)
+		s.players[i] = s.Connect()
+	case s.oneIn(comeBackEvery):
+		s.comeBack(i)
+	case s.oneIn(authEvery):
+		c.ask(jute.OpAuth, s.authPacket())
+	case s.oneIn(setWatchesEach):
+		s.setWatches(c)
+	case s.oneIn(nonsenseEvery):
+		s.nonsense(c)
+	default:
+		c.ask(s.request(s.persistent(c)))
+	}
+}
+
+// persistent tells whether a client sets only watches that stay. The others set only those that fire once: a
+// connection has one mode for a path in Apache 3.8.0 (ZOOKEEPER-4466), and several in our server.
+func (s *stream) persistent(c *Client) bool { return c == s.players[streamClients-1] }
+
+// mode is that of persistent watches on a path, one for each, for the same reason.
+func mode(path string) int32 {
+	if len(path) > 1 && path[1] < 'c' {
+		return jute.AddWatchPersistent
+	}
+	return jute.AddWatchPersistentRecursive
+}
+
+// comeBack resumes a session over a new connection, or begins a new one where it cannot.
+func (s *stream) comeBack(i int) {
+	c := s.players[i]
+	c.dead = true
+	again := s.Open()
+	again.xid = c.xid
+	again.handshake(c.id, c.pass, 0, sessionTimeout)
+	if again.id[apache] == 0 {
+		s.players[i] = s.Connect()
+		return
+	}
+	s.clients = append(s.clients, again)
+	s.players[i] = again
+	s.setWatches(again)
+}
+
+// setWatches asks as clients do after they have come back.
+func (s *stream) setWatches(c *Client) {
+	zxid := s.zxid - int64(s.random.IntN(20))
+	paths := func() []string {
+		paths := []string{}
+		for range s.random.IntN(4) {
+			paths = append(paths, s.plainPath())
+		}
+		return paths
+	}
+	request := jute.SetWatches2{RelativeZxid: zxid, DataWatches: []string{}, ExistWatches: []string{}, ChildWatches: []string{},
+		PersistentWatches: []string{}, PersistentRecursiveWatches: []string{}}
+	if s.persistent(c) {
+		for _, path := range paths() {
+			if mode(path) == jute.AddWatchPersistent {
+				request.PersistentWatches = append(request.PersistentWatches, path)
+			} else {
+				request.PersistentRecursiveWatches = append(request.PersistentRecursiveWatches, path)
+			}
+		}
+		c.ask(jute.OpSetWatches2, request)
+		return
+	}
+	request.DataWatches, request.ExistWatches, request.ChildWatches = paths(), paths(), paths()
+	if s.oneIn(2) {
+		c.ask(jute.OpSetWatches, jute.SetWatches{RelativeZxid: zxid, DataWatches: request.DataWatches,
+			ExistWatches: request.ExistWatches, ChildWatches: request.ChildWatches})
+		return
+	}
+	c.ask(jute.OpSetWatches2, request)
+}
+
+func pick[T any](s *stream, from ...T) T { return from[s.random.IntN(len(from))] }
+
+// plainPath is one of a few, up to three deep, so that requests meet.
+func (s *stream) plainPath() string {
+	path := fmt.Sprintf("/%c", 'a'+s.random.IntN(4))
+	for range s.random.IntN(3) {
+		path += fmt.Sprintf("/%c", 'a'+s.random.IntN(3))
+	}
+	return path
+}
+
+func (s *stream) path() string {
+	if s.oneIn(oddPathEvery) {
+		return pick(s, "a", "/", "//", "/a/", "/a//b", "/.", "/a/..", "/a/./b", "/a\x00", "/\x01", "/\u007f", "/\u009f", "/\ufffd", "/\uf000", "/\ud7ff",
+			"/ä", "/a/ä", "/zookeeper", "/zookeeper/x", "/zookeeper/quota", "/zookeeper/config", "/zookeeper/quota/a", "/a/b/c/d", "/ ", "/a b")
+	}
+	return s.plainPath()
+}
+
+func (s *stream) version() int32 {
+	if s.oneIn(30) {
+		return pick[int32](s, -2, 1<<31-1, -1<<31)
+	}
+	return pick[int32](s, -1, -1, 0, 1, 2)
+}
+
+func (s *stream) data() []byte {
+	switch s.random.IntN(10) {
+	case 0:
+		return nil
+	case 1:
+		return []byte{}
+	case 2:
+		return make([]byte, s.random.IntN(3000))
+	}
+	return fmt.Appendf(nil, "%d", s.random.IntN(1000))
+}
+
+// acl is open most of the time: a tree that nobody may change teaches nothing.
+func (s *stream) acl() []jute.ACL {
+	one := func(perms int32, scheme, id string) jute.ACL {
+		return jute.ACL{Perms: perms, Id: jute.Id{Scheme: scheme, ID: id}}
+	}
+	switch s.random.IntN(24) {
+	case 0:
+		return []jute.ACL{one(31, "auth", ""), one(int32(s.random.IntN(16)), "world", "anyone")}
+	case 1:
+		return []jute.ACL{one(31, "auth", ""), one(13, "ip", "127.0.0.0/8")}
+	case 2:
+		return []jute.ACL{one(31, "ip", pick(s, "127.0.0.1", "127.0.0.1/24", "10.0.0.0/8", "1.2.3", "1.2.3.4/33", "::1"))}
+	case 3:
+		return []jute.ACL{one(31, "world", "anyone"), one(31, "digest", pick(s, "user:x", "u", "u:", ":x", "u:x:y"))}
+	case 4:
+		return []jute.ACL{one(pick[int32](s, 0, 1, 2, 4, 8, 16, 32, -1), "world", pick(s, "anyone", "anyone", "nobody"))}
+	case 5:
+		return pick(s, nil, []jute.ACL{}, []jute.ACL{one(31, "sasl", "u")}, []jute.ACL{one(31, "x", "y")}, []jute.ACL{one(31, "super", "")}, append(jute.OpenACL(), jute.OpenACL()...))
+	}
+	return jute.OpenACL()
+}
+
+func (s *stream) create(flags int32) *jute.CreateRequest {
+	request := &jute.CreateRequest{Path: s.path(), Data: s.data(), ACL: s.acl(), Flags: flags}
+	if s.oneIn(40) {
+		request.Path = pick(s, "/zookeeper/quota/a", "/zookeeper/quota/b", "/zookeeper/quota/a/b")
+		if s.oneIn(2) {
+			request.Path += pick(s, "/zookeeper_limits", "/zookeeper_stats")
+			request.Data = []byte(pick(s, "count=3,bytes=100", "count=-1,bytes=-1=;byteHardLimit=200;countHardLimit=3", "count=5,bytes=-1", "nonsense"))
+		}
+		request.ACL, request.Flags = jute.OpenACL(), 0
+	}
+	return request
+}
+
+func (s *stream) flags() int32 {
+	if s.oneIn(40) {
+		return int32(s.random.IntN(12) - 2)
+	}
+	return int32(s.random.IntN(4))
+}
+
+// containerPath is where containers are: nothing is created below them, for an empty one that was used would go
+// away when each server thinks it is time.
+func (s *stream) containerPath() string { return fmt.Sprintf("/container-%d", s.random.IntN(3)) }
+
+// request draws a request of a client whose watches stay, or fire once.
+func (s *stream) request(persistent bool) (jute.OpCode, jute.Record) {
+	watch := !persistent && s.oneIn(3)
+	switch s.random.IntN(30) {
+	case 0, 1, 2, 3:
+		return jute.OpCreate, s.create(s.flags())
+	case 4, 5:
+		return jute.OpCreate2, s.create(s.flags())
+	case 6:
+		return jute.OpCreateContainer, &jute.CreateRequest{Path: s.containerPath(), Data: s.data(), ACL: s.acl(), Flags: jute.FlagContainer}
+	case 7:
+		r := s.create(0)
+		ttl := pick[int64](s, 3_600_000, 3_600_000, 0xffffffffff, 0, -1, 0x10000000000)
+		return jute.OpCreateTTL, jute.CreateTTLRequest{Path: r.Path, Data: r.Data, ACL: r.ACL, Flags: pick[int32](s, 5, 6), TTL: ttl}
+	case 8, 9, 10, 11:
+		return jute.OpDelete, jute.DeleteRequest{Path: pick(s, s.path(), s.path(), s.path(), s.containerPath()), Version: s.version()}
+	case 12, 13, 14:
+		return jute.OpSetData, jute.SetDataRequest{Path: s.path(), Data: s.data(), Version: s.version()}
+	case 15:
+		return jute.OpSetACL, jute.SetACLRequest{Path: s.path(), ACL: s.acl(), Version: s.version()}
+	case 16, 17:
+		return jute.OpGetData, jute.GetDataRequest{Path: s.path(), Watch: watch}
+	case 18:
+		return jute.OpExists, jute.ExistsRequest{Path: s.path(), Watch: watch}
+	case 19:
+		return jute.OpGetChildren2, jute.GetChildren2Request{Path: s.path(), Watch: watch}
+	case 20:
+		return jute.OpGetChildren, jute.GetChildrenRequest{Path: s.path(), Watch: watch}
+	case 21:
+		return jute.OpGetACL, jute.GetACLRequest{Path: s.path()}
+	case 22:
+		return pick(s, jute.OpSync, jute.OpGetAllChildrenNumber), jute.SyncRequest{Path: s.path()}
+	case 23:
+		if s.oneIn(2) {
+			return jute.OpWhoAmI, nil
+		}
+		return jute.OpGetEphemerals, jute.GetEphemeralsRequest{PrefixPath: s.path()}
+	case 24:
+		path := s.path()
+		if persistent && !s.oneIn(10) {
+			return jute.OpAddWatch, jute.AddWatchRequest{Path: path, Mode: mode(path)}
+		}
+		return jute.OpAddWatch, jute.AddWatchRequest{Path: path, Mode: pick[int32](s, 2, -1)}
+	case 25:
+		kind := pick(s, jute.WatcherAny, jute.WatcherChildren, jute.WatcherData, 0)
+		if persistent {
+			kind = jute.WatcherAny // Apache's other kinds mean one of the two tables, whatever the mode
+		}
+		return jute.OpRemoveWatches, jute.RemoveWatchesRequest{Path: s.path(), Type: kind}
+	case 26:
+		return jute.OpCheckWatches, jute.CheckWatchesRequest{Path: s.path(), Type: pick[int32](s, 1, 2, 3, 0, 4)}
+	case 27:
+		return jute.OpMultiRead, s.multiRead()
+	}
+	return jute.OpMulti, s.multi()
+}
+
+func (s *stream) multi() jute.MultiRequest {
+	var request jute.MultiRequest
+	for range s.random.IntN(5) {
+		var op jute.MultiOp
+		switch s.random.IntN(16) {
+		case 0, 1, 2:
+			op = jute.MultiOp{Type: jute.OpDelete, Request: &jute.DeleteRequest{Path: s.path(), Version: s.version()}}
+		case 3, 4, 5:
+			op = jute.MultiOp{Type: jute.OpSetData, Request: &jute.SetDataRequest{Path: s.path(), Data: s.data(), Version: s.version()}}
+		case 6, 7:
+			op = jute.MultiOp{Type: jute.OpCheck, Request: &jute.CheckVersionRequest{Path: s.path(), Version: s.version()}}
+		case 8:
+			op = jute.MultiOp{Type: jute.OpCreate2, Request: s.create(s.flags())}
+		case 9:
+			op = jute.MultiOp{Type: jute.OpCreateContainer, Request: &jute.CreateRequest{Path: s.containerPath(), ACL: s.acl(), Flags: jute.FlagContainer}}
+		case 10:
+			op = jute.MultiOp{Type: jute.OpCreateTTL, Request: &jute.CreateTTLRequest{Path: s.path(), ACL: s.acl(), Flags: pick[int32](s, 5, 6), TTL: pick[int64](s, 3_600_000, 0)}}
+		default:
+			op = jute.MultiOp{Type: jute.OpCreate, Request: s.create(s.flags())}
+		}
+		request.Ops = append(request.Ops, op)
+	}
+	return request
+}
+
+func (s *stream) multiRead() jute.MultiRequest {
+	var request jute.MultiRequest
+	for range s.random.IntN(4) {
+		op := jute.MultiOp{Type: jute.OpGetData, Request: &jute.GetDataRequest{Path: s.path(), Watch: s.oneIn(2)}}
+		if s.oneIn(2) {
+			op = jute.MultiOp{Type: jute.OpGetChildren, Request: &jute.GetChildrenRequest{Path: s.path(), Watch: s.oneIn(2)}}
+		}
+		request.Ops = append(request.Ops, op)
+	}
+	return request
+}
+
+func (s *stream) authPacket() jute.AuthPacket {
+	return pick(s,
+		jute.AuthPacket{Scheme: "digest", Auth: []byte("user:secret")}, jute.AuthPacket{Scheme: "digest", Auth: []byte("other:word")},
+		jute.AuthPacket{Scheme: "digest", Auth: []byte("nocolon")}, jute.AuthPacket{Scheme: "digest", Auth: []byte{}},
+		jute.AuthPacket{Scheme: "ip", Auth: []byte("1.2.3.4")}, jute.AuthPacket{Scheme: "world", Auth: []byte("anyone")}, jute.AuthPacket{Scheme: "none"})
+}
+
+// streamOps are the op codes whose bodies are cut and stretched. Reconfig is not among them; see allowed.go.
+var streamOps = []jute.OpCode{1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 14, 15, 17, 18, 19, 21, 22, 101, 103, 104, 105, 106, 107}
+
+// nullPathless are the op codes that are not asked with null for a path: there Apache's server answers with
+// null again, or watches null.
+var nullPathless = []jute.OpCode{jute.OpSync, jute.OpCheckWatches, jute.OpRemoveWatches, jute.OpAddWatch}
+
+// nonsense sends what no client would.
+func (s *stream) nonsense(c *Client) {
+	op, body := s.request(s.persistent(c))
+	c.xid++
+	frame := requestFrame(c.xid, op, body)
+	switch s.random.IntN(6) {
+	case 0: // too short
+		frame = frame[:8+s.random.IntN(len(frame)-7)]
+	case 1: // too long
+		frame = append(frame, make([]byte, 1+s.random.IntN(8))...)
+	case 2: // a byte changed in the first field, which is a length or a number
+		if len(frame) > 12 {
+			frame[8+s.random.IntN(4)] ^= 1 << s.random.IntN(8)
+		}
+	case 3: // another's body
+		op = pick(s, streamOps...)
+		frame = append(requestFrame(c.xid, op, nil), frame[8:]...)
+	case 4:
+		op = pick[jute.OpCode](s, 0, -1, 10, 23, 99, 1000, -5, 108)
+		frame = append(requestFrame(c.xid, op, nil), frame[8:]...)
+	case 5:
+		if s.oneIn(reconfigEvery / nonsenseEvery) {
+			op, body = jute.OpReconfig, jute.ReconfigRequest{JoiningServers: "server.9=x:1:2;3", CurConfigID: -1}
+			frame = requestFrame(c.xid, op, body)
+		}
+	}
+	if slices.Contains(nullPathless, op) && len(frame) >= 12 && int32(binary.BigEndian.Uint32(frame[8:])) == -1 {
+		return
+	}
+	c.askFrame(fmt.Sprintf("nonsense %s %+v as %x", op, body, frame), c.xid, op, nil, frame)
+}

@@ -1,0 +1,158 @@
+//go:build integration
+
+package server
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"ordeal/node/internal/duel"
+	"ordeal/node/store"
+	"ordeal/node/tree"
+)
+
+// These tests ask whole servers the same as Apache ZooKeeper's, and compare what they say and what they
+// leave on the disk.
+
+// streamLength is how many requests a stream has. The environment variable ORDEAL_STREAM asks for more: make
+// differential plays 200,000.
+const streamLength = 20_000
+
+// streamFrom is the length of the streams and the seed of the first, which is drawn for long ones.
+func streamFrom(t *testing.T) (length int, seed uint64) {
+	t.Helper()
+	text := os.Getenv("ORDEAL_STREAM")
+	if text == "" {
+		return streamLength, 1
+	}
+	length, err := strconv.Atoi(text)
+	require.NoError(t, err, "ORDEAL_STREAM is a number of requests")
+	return length, uint64(rand.Uint32())
+}
+
+// twinConfig is a server's configuration with what duel sets for Apache's.
+func twinConfig(t *testing.T, id int, more string) *Config {
+	t.Helper()
+	dir := t.TempDir()
+	if id > 0 {
+		writeFile(t, filepath.Join(dir, "myid"), strconv.Itoa(id)+"\n")
+	}
+	path := writeFile(t, filepath.Join(dir, "zoo.cfg"), fmt.Sprintf("tickTime=2000\ndataDir=%s\nclientPort=%d\nclientPortAddress=127.0.0.1\n"+
+		"extendedTypesEnabled=true\n4lw.commands.whitelist=*\nmaxClientCnxns=0\n%s", dir, freePort(t), more))
+	config, err := LoadConfig(path, nil)
+	require.NoError(t, err)
+	return config
+}
+
+func TestIntegrationScriptAgainstApache(t *testing.T) {
+	r := start(t, twinConfig(t, 0, ""))
+	r.eventually(func() bool { return r.mode() == "standalone" }, "serving")
+	duel.New(t, duel.TCP(t, duel.StartApache(t).Address), duel.TCP(t, r.clientAddress())).Script()
+}
+
+func TestIntegrationStreamAgainstApache(t *testing.T) {
+	length, seed := streamFrom(t)
+	for name, setting := range map[string]string{"plain": "", "quotas enforced": "enforceQuota=true\n"} {
+		t.Run(name, func(t *testing.T) {
+			apache := duel.StartApache(t, setting)
+			r := start(t, twinConfig(t, 0, setting))
+			r.eventually(func() bool { return r.mode() == "standalone" }, "serving")
+			d := duel.New(t, duel.TCP(t, apache.Address), duel.TCP(t, r.clientAddress()))
+			d.Stream(seed, length)
+			report(t, d, seed)
+			apache.Kill()
+			require.NoError(t, r.stop())
+			sameDisk(t, apache.DataDir, r.config.DataDir)
+		})
+	}
+}
+
+// TestIntegrationEnsemblesAgainstApache asks ensembles, once through a follower and once through the leader.
+func TestIntegrationEnsemblesAgainstApache(t *testing.T) {
+	length, seed := streamFrom(t)
+	for _, mode := range []string{"follower", "leader"} {
+		t.Run(mode, func(t *testing.T) {
+			follower, leader := duel.StartApacheEnsemble(t)
+			apache := map[string]*duel.Apache{"follower": follower, "leader": leader}[mode]
+			r := startTwins(t)[mode]
+			d := duel.New(t, duel.TCP(t, apache.Address), duel.TCP(t, r.clientAddress()))
+			d.Stream(seed, length/4)
+			report(t, d, seed)
+			apache.Kill()
+			require.NoError(t, r.stop())
+			sameDisk(t, apache.DataDir, r.config.DataDir)
+		})
+	}
+}
+
+// startTwins starts three members and returns one that follows and the one that leads, by mode.
+func startTwins(t *testing.T) map[string]*running {
+	t.Helper()
+	const members = 3
+	lines := "initLimit=20\nsyncLimit=10\n"
+	for id := 1; id <= members; id++ {
+		lines += fmt.Sprintf("server.%d=127.0.0.1:%d:%d\n", id, freePort(t), freePort(t))
+	}
+	var all []*running
+	for id := 1; id <= members; id++ {
+		all = append(all, start(t, twinConfig(t, id, lines)))
+	}
+	modes := map[string]*running{}
+	for _, r := range all {
+		r.eventually(func() bool { return slices.Contains([]string{"leader", "follower"}, r.mode()) }, "serving")
+		modes[r.mode()] = r
+	}
+	return modes
+}
+
+func report(t *testing.T, d *duel.Duel, seed uint64) {
+	t.Helper()
+	t.Logf("seed %d: %d requests without a difference, but for those that are meant to be:", seed, d.Requests)
+	for _, name := range slices.Sorted(maps.Keys(d.Allowed)) {
+		t.Logf("  %s: %d", name, d.Allowed[name])
+	}
+}
+
+// sameDisk compares what two servers would start with. That each tree is the one whose digests its own
+// server wrote, ReadDir makes sure.
+func sameDisk(t *testing.T, apache, ours string) {
+	t.Helper()
+	theirs, err := store.ReadDir(apache, "")
+	require.NoError(t, err)
+	mine, err := store.ReadDir(ours, "")
+	require.NoError(t, err)
+	expected, found := normalised(theirs.Tree), normalised(mine.Tree)
+	for i := range min(len(expected), len(found)) {
+		require.Equal(t, expected[i], found[i])
+	}
+	require.Equal(t, len(expected), len(found), "the number of znodes")
+}
+
+// normalised lists a tree's znodes without what differs between any two ensembles.
+func normalised(from *tree.Tree) []string {
+	var lines []string
+	counter := func(zxid int64) int64 { return zxid & 0xffffffff }
+	from.Walk(func(path string, znode tree.Znode) bool {
+		stat := znode.Stat
+		owner := stat.EphemeralOwner
+		if from.IsEphemeral(owner) && owner != 0 {
+			owner = 1
+		}
+		data := znode.Data
+		if path == "/zookeeper/config" {
+			data = nil // addresses
+		}
+		lines = append(lines, fmt.Sprintln(path, data, znode.ACL, counter(stat.Czxid), counter(stat.Mzxid), counter(stat.Pzxid),
+			stat.Version, stat.Cversion, stat.Aversion, owner))
+		return true
+	})
+	return append(lines, fmt.Sprint("last zxid ", counter(from.LastZxid())), fmt.Sprint(len(from.Sessions()), " sessions"))
+}
