@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"math"
 	"strings"
 
 	"ordeal/node/jute"
@@ -66,7 +67,7 @@ func (t *Tree) rehash(path string, n *node) {
 }
 
 func (t *Tree) logDigest(zxid int64) {
-	if !t.options.DigestEnabled || t.expected != nil || zxid%digestLogInterval != 0 {
+	if !t.options.DigestEnabled || t.digestUnknown() || zxid%digestLogInterval != 0 {
 		return
 	}
 	if len(t.digestLog) == digestLogMax {
@@ -91,11 +92,26 @@ func (t *Tree) ExpectDigest(zxid, digest int64) error {
 	return t.CheckDigest(zxid, nil)
 }
 
+// DistrustDigests says that the tree came as a fuzzy picture without a trailer, as a leader sends it
+// behind SNAP: it may hold effects of transactions that are not applied to it yet, and nobody knows
+// of which. CheckDigest says nothing until TrustDigestsAfter has told.
+func (t *Tree) DistrustDigests() { t.fuzzyUntil = math.MaxInt64 }
+
+// TrustDigestsAfter says that the picture cannot hold effects of transactions after zxid. It changes
+// nothing if the tree is not distrusted.
+func (t *Tree) TrustDigestsAfter(zxid int64) { t.fuzzyUntil = min(t.fuzzyUntil, zxid) }
+
+// digestUnknown tells whether the tree is not yet what its last transaction should have made of it.
+func (t *Tree) digestUnknown() bool { return t.expected != nil || t.lastZxid < t.fuzzyUntil }
+
 // CheckDigest compares the tree, after the transaction zxid was applied, with the digest that came
 // with the transaction, which may be nil. An error says what was expected and found; a server goes on
 // after it, as Apache's do (protocol.md 3.1).
 func (t *Tree) CheckDigest(zxid int64, txn *jute.TxnDigest) error {
 	if !t.options.DigestEnabled {
+		return nil
+	}
+	if zxid < t.fuzzyUntil {
 		return nil
 	}
 	if t.expected == nil {

@@ -75,7 +75,7 @@ func (s *Snapshotter) Next(nodes int) (chunk []byte, done bool) {
 
 func (s *Snapshotter) finish() {
 	s.done = true
-	if s.tree.expected == nil && s.tree.options.DigestEnabled {
+	if s.tree.options.DigestEnabled && !s.tree.digestUnknown() {
 		s.trailer = ZxidDigest{Zxid: s.tree.lastZxid, Digest: s.tree.digest}
 	}
 }

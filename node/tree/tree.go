@@ -35,7 +35,9 @@ type Tree struct {
 	digest    int64
 	digestLog []ZxidDigest
 	expected  *ZxidDigest // the trailer of the snapshot that is being caught up with
-	scratch   []byte
+	// fuzzyUntil is the last transaction that the tree may hold effects of without having applied it.
+	fuzzyUntil int64
+	scratch    []byte
 
 	events []Event // of the transaction that is being applied
 }

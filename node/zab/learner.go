@@ -468,6 +468,18 @@ func (l *Learner) answerPing(packet *jute.QuorumPacket) {
 	l.send(jute.PacketPing, packet.Zxid, data)
 }
 
+// Queued is the last transaction that the leader has sent. At UPTODATE it is a bound for what a tree
+// behind SNAP may hold effects of: the leader had written the tree by then, and everything that it
+// had applied before it had sent before.
+func (l *Learner) Queued() int64 {
+	for i := len(l.early) - 1; i >= 0; i-- {
+		if packet := l.early[i]; packet.Type == jute.PacketProposal || packet.Type == jute.PacketInform {
+			return packet.Zxid
+		}
+	}
+	return l.lastQueued
+}
+
 // Forward sends a client's request to the leader.
 func (l *Learner) Forward(request Forwarded) {
 	if l.phase != learning {
