@@ -44,6 +44,11 @@ type Config struct {
 	SnapCount          int     // transactions between snapshots
 	SnapSizeBytes      int64   // or bytes
 	SnapshotSizeFactor float64 // protocol.md 5.2 rule 5
+	// NotificationIntervalMin and NotificationIntervalMax are zookeeper.fastleader.*NotificationInterval;
+	// 0: Apache's defaults.
+	NotificationIntervalMin time.Duration
+	NotificationIntervalMax time.Duration
+
 	CommitLogCount     int     // entries kept in memory for DIFF
 	OutstandingMax     int     // zookeeper.globalOutstandingLimit
 	MaxBuffer          int     // jute.maxbuffer in bytes

@@ -82,7 +82,10 @@ func New(config Config, state *disk.State, now Now) *Peer {
 		p.startServer(pipeline.Standalone, 0)
 		return p
 	}
-	p.election = election.New(election.Options{MyID: config.MyID, Membership: config.Membership})
+	p.election = election.New(election.Options{
+		MyID: config.MyID, Membership: config.Membership,
+		NotificationIntervalMin: config.NotificationIntervalMin, NotificationIntervalMax: config.NotificationIntervalMax,
+	})
 	p.election.Tick(now.Elapsed)
 	p.look()
 	p.settle()

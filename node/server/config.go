@@ -138,6 +138,8 @@ type tuning struct {
 	words              string // 4lw.commands.whitelist
 	sessionlessTimeout time.Duration
 	connectTimeout     time.Duration
+	notificationMin    time.Duration // zookeeper.fastleader.minNotificationInterval; 0: Apache's default
+	notificationMax    time.Duration
 	holdUnsynced       bool
 	defects            defect.Set
 }
@@ -195,6 +197,8 @@ func (p Properties) tune() (tuning, error) {
 	t.words = p.text("zookeeper.4lw.commands.whitelist")
 	t.sessionlessTimeout = milliseconds("zookeeper.nio.sessionlessCnxnTimeout", sessionlessTimeoutDefault)
 	t.connectTimeout = milliseconds("zookeeper.cnxTimeout", connectTimeoutDefault)
+	t.notificationMin = milliseconds("zookeeper.fastleader.minNotificationInterval", 0)
+	t.notificationMax = milliseconds("zookeeper.fastleader.maxNotificationInterval", 0)
 	t.holdUnsynced = flag("ordeal.holdUnsynced", false)
 	defects, err := defect.Parse(p.text("ordeal.defect"))
 	keep(err)
