@@ -13,15 +13,23 @@ import (
 // nothing in it. It returns what the server would start with. An empty logDir stands for dataDir.
 //
 // Both the state and an error are returned if the files are whole, but a digest in them says that the
-// server's tree was another one, or transactions are missing, repeated or out of order in the log. The
-// error answers to errors.As with *DigestError or *DisorderError then.
+// server's tree was another one, or transactions are missing, repeated or out of order in the log: the
+// state is then what comes out if they are put into order. The error answers to errors.As with
+// *DigestError or *DisorderError then.
 func ReadDir(dataDir, logDir string) (*disk.State, error) {
-	options := Options{DataDir: dataDir, LogDir: logDir, Tree: tree.Options{DigestEnabled: true}, acceptDisorder: true}.withDefaults()
+	options := Options{DataDir: dataDir, LogDir: logDir, Tree: tree.Options{DigestEnabled: true}}.withDefaults()
 	directories := options.directories()
 	if err := directories.checkSeparation(); err != nil {
 		return nil, err
 	}
+	var found []error
 	r, err := directories.replay(noLimit)
+	var disorder *DisorderError
+	if errors.As(err, &disorder) {
+		found = append(found, fmt.Errorf("data directory %s: %w", dataDir, disorder))
+		directories.sorted = true
+		r, err = directories.replay(noLimit)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read data directory %s: %w", dataDir, err)
 	}
@@ -29,7 +37,6 @@ func ReadDir(dataDir, logDir string) (*disk.State, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read data directory %s: %w", dataDir, err)
 	}
-	var found []error
 	for _, disorder := range r.disorder {
 		found = append(found, fmt.Errorf("data directory %s: %w", dataDir, disorder))
 	}

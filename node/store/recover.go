@@ -27,6 +27,8 @@ type directories struct {
 	snapshots string
 	logs      string
 	options   Options
+	// sorted replays all that the logs hold, in whatever order it stands there.
+	sorted bool
 }
 
 // replayed is what a snapshot and the log after it add up to.
@@ -112,6 +114,14 @@ func (d *directories) replay(limit int64) (*replayed, error) {
 	}
 	r.prints.seed = maphash.MakeSeed()
 	from, found := r.last, base != nil
+	if d.sorted {
+		any, err := d.replaySorted(r, logs)
+		if err != nil {
+			return nil, err
+		}
+		found = found || any
+		logs = nil
+	}
 	for _, log := range logs {
 		any, err := d.replayFile(r, log, from, limit, lost)
 		if err != nil {
@@ -220,7 +230,7 @@ func (d *directories) replayFile(r *replayed, log namedFile, from, limit int64, 
 		if entry.Zxid <= from {
 			continue
 		}
-		if skip, err := d.judgeOrder(r, log, entry); err != nil {
+		if skip, err := r.judgeOrder(log.path, entry); err != nil {
 			return found, err
 		} else if skip {
 			continue
@@ -241,23 +251,62 @@ func (d *directories) replayFile(r *replayed, log namedFile, from, limit int64, 
 
 // judgeOrder looks at an entry that may not belong where it stands. One that repeats what was replayed
 // already says nothing new and is skipped: Apache's server leaves such logs (ZOOKEEPER-4712). Anything else is
-// refused, unless the directory is only read: then it is applied, as Apache's server would.
-func (d *directories) judgeOrder(r *replayed, log namedFile, entry disk.Entry) (skip bool, err error) {
+// refused.
+func (r *replayed) judgeOrder(log string, entry disk.Entry) (skip bool, err error) {
 	if follows(r.last, entry.Zxid) {
 		r.prints.add(entry)
 		return false, nil
 	}
-	disorder := &DisorderError{File: log.path, Zxid: entry.Zxid, Behind: r.last, Repeated: r.prints.has(entry)}
-	if !disorder.Repeated && !d.options.acceptDisorder {
+	disorder := &DisorderError{File: log, Zxid: entry.Zxid, Behind: r.last, Repeated: r.prints.has(entry)}
+	if !disorder.Repeated {
 		return false, disorder
 	}
 	if len(r.disorder) < disorderErrorsMax {
 		r.disorder = append(r.disorder, disorder)
 	}
-	if entry.Zxid > r.last {
-		r.prints.add(entry)
+	return true, nil
+}
+
+// replaySorted applies the entries after the snapshot by ascending zxid, wherever they stand: for who wants
+// to know what a log holds although no server should start with it. It goes on over holes, and notes them.
+func (d *directories) replaySorted(r *replayed, logs []namedFile) (found bool, err error) {
+	from := r.last
+	var entries []disk.Entry
+	for _, log := range logs {
+		reader, err := openLog(d.files, log.path, 0)
+		if err != nil {
+			return found, err
+		}
+		defer reader.close()
+		for {
+			entry, err := reader.next()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				return found, err
+			}
+			found = true
+			if entry.Zxid > from {
+				entries = append(entries, entry)
+			}
+		}
 	}
-	return disorder.Repeated, nil
+	slices.SortStableFunc(entries, func(a, b disk.Entry) int { return cmp.Compare(a.Zxid, b.Zxid) })
+	for _, entry := range entries {
+		skip, err := r.judgeOrder(d.logs, entry)
+		var hole *DisorderError
+		if skip {
+			continue
+		} else if errors.As(err, &hole) {
+			r.disorder = append(r.disorder, hole)
+			r.prints.add(entry)
+		}
+		if err := d.apply(r, entry); err != nil {
+			return found, fmt.Errorf("%s: %w", d.logs, err)
+		}
+	}
+	return found, nil
 }
 
 // disorderErrorsMax bounds how many misplaced transactions are kept.
@@ -291,9 +340,6 @@ func (d *directories) apply(r *replayed, entry disk.Entry) error {
 		return err
 	}
 	r.tree.Apply(header, txn)
-	if entry.Zxid <= r.last {
-		return nil // it came too late to be part of the history that others are told of
-	}
 	r.last = entry.Zxid
 	r.committed = append(r.committed, entry)
 	if keep := d.options.CommitLogCount; len(r.committed) >= 2*keep {

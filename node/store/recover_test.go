@@ -188,7 +188,6 @@ func TestRepeatedTransactions(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			files := c.directory.files()
 			options := testOptions(files)
-			options.acceptDisorder = true // as ReadDir does
 			r, err := options.withDefaults().directories().replay(noLimit)
 			require.NoError(t, err)
 			require.Len(t, r.disorder, c.repeats)
@@ -212,8 +211,8 @@ func TestRepeatedTransactions(t *testing.T) {
 	}
 }
 
-// TestReadDirReportsDisorder shows that who only reads gets what Apache's server would start with, and is
-// told what is wrong with it.
+// TestReadDirReportsDisorder shows that who only reads gets all that the log holds, in order, and is told
+// what is wrong with it.
 func TestReadDirReportsDisorder(t *testing.T) {
 	for name, c := range map[string]struct {
 		log      []byte

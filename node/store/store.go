@@ -55,9 +55,6 @@ type Options struct {
 	Defects defect.Set
 	// Log gets warnings about what recovery met.
 	Log *slog.Logger
-
-	// acceptDisorder replays logs whose transactions are out of order, instead of refusing them.
-	acceptDisorder bool
 }
 
 func (o Options) withDefaults() Options {
