@@ -30,6 +30,7 @@ func (h leaderHost) Snapshot() *tree.Snapshotter { return h.tree.Snapshot() }
 func (h leaderHost) Established(epoch int64) {
 	h.election.SetPeerEpoch(epoch)
 	h.tree.TrustDigestsAfter(h.tree.LastZxid())
+	h.leadingSince = h.now.Elapsed
 	h.startServer(pipeline.Leader, epoch)
 }
 

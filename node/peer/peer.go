@@ -3,6 +3,7 @@ package peer
 import (
 	"fmt"
 	"log/slog"
+	"time"
 
 	"ordeal/node/defect"
 	"ordeal/node/disk"
@@ -65,6 +66,8 @@ type Peer struct {
 	server     *pipeline.Server
 	serverHost *serverHost
 	proposals  proposalSizes
+	// leadingSince is Now.Elapsed when a quorum accepted this server as its leader.
+	leadingSince time.Duration
 }
 
 // New returns a peer that starts with what its disk holds.

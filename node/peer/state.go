@@ -24,7 +24,7 @@ func (p *Peer) State() State {
 		Watches:    p.tree.WatchCount(),
 		Ephemerals: p.tree.EphemeralCount(),
 		DataSize:   p.tree.DataSize(),
-		Sessions:   len(p.tree.Sessions()),
+		Sessions:   p.tree.SessionCount(),
 		Phase:      "election",
 	}
 	if p.server != nil {

@@ -218,6 +218,9 @@ func (t *Tree) Sessions() []jute.SessionTimeout {
 	return list
 }
 
+// SessionCount is the number of sessions.
+func (t *Tree) SessionCount() int { return len(t.sessions) }
+
 // SessionTimeout returns a session's timeout in milliseconds.
 func (t *Tree) SessionTimeout(session int64) (int32, bool) {
 	timeout, known := t.sessions[session]

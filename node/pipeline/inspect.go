@@ -1,0 +1,33 @@
+package pipeline
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// ExpiryBucket is the sessions that expire together, for whoever watches over the server.
+type ExpiryBucket struct {
+	At       time.Duration // Now.Elapsed
+	Sessions []int64       // by ascending id
+}
+
+// SessionExpiries returns the buckets in the order in which they expire; decides is false on a server
+// that does not decide over sessions, a follower or an observer.
+func (s *Server) SessionExpiries() (buckets []ExpiryBucket, decides bool) {
+	if s.tracker == nil {
+		return nil, false
+	}
+	for at, sessions := range s.tracker.buckets {
+		bucket := ExpiryBucket{At: time.Duration(at) * time.Millisecond}
+		for id := range sessions {
+			bucket.Sessions = append(bucket.Sessions, id)
+		}
+		if len(bucket.Sessions) > 0 {
+			slices.Sort(bucket.Sessions)
+			buckets = append(buckets, bucket)
+		}
+	}
+	slices.SortFunc(buckets, func(a, b ExpiryBucket) int { return cmp.Compare(a.At, b.At) })
+	return buckets, true
+}
