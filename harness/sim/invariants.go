@@ -197,3 +197,6 @@ func (c *invariants) leaderSends(w *World, m *member, packet *jute.QuorumPacket)
 		}
 	}
 }
+
+// Promise is a guarantee of the inside in a sentence; empty if it is a checker's.
+func Promise(guarantee string) string { return insideGuarantees[guarantee] }

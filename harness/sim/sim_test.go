@@ -41,10 +41,15 @@ func TestShrinkSmoke(t *testing.T) {
 	for seed := uint64(1); seed < 200; seed++ {
 		c := Draw(seed, Options{Strategy: Strategy(os.Getenv("STRATEGY")), Defect: defectName})
 		o := Run(c, Observation{})
-		if o.Violation == nil { continue }
+		if o.Violation == nil {
+			continue
+		}
 		begin := time.Now()
 		s := Shrink(o.Script(c), func() bool { return time.Since(begin) > 60*time.Second })
-		if s == nil { t.Logf("seed %d: replay of %d decisions does not fail (%v)", seed, len(o.Decisions), o.Violation.Guarantee); continue }
+		if s == nil {
+			t.Logf("seed %d: replay of %d decisions does not fail (%v)", seed, len(o.Decisions), o.Violation.Guarantee)
+			continue
+		}
 		t.Logf("seed %d %s: %d -> %d in %v\n%s", seed, o.Violation.Guarantee, len(o.Decisions), len(s.Decisions), time.Since(begin), s.Format())
 		return
 	}

@@ -87,7 +87,8 @@ Exit codes: 0 valid · 1 violation · 2 unknown · 3 the run failed or did too l
 		return exit{exitUsage, fmt.Sprintf("%s: %v", command.CommandPath(), err)}
 	})
 	root.AddCommand(newRun(), newCheck(), newNode(), newDoctor(), newClean(), newImage(), newPower(), newBench(),
-		newDefects(), newWorkloads(), newNemeses(), newAgent())
+		newDefects(), newWorkloads(), newNemeses(), newAgent(),
+		newSearch(), newMerge(), newReplay(), newRepro())
 	asUsage(root)
 	return root
 }
