@@ -236,7 +236,7 @@ func (l *Learner) acceptEpoch(current int32) {
 // startSync takes the packet that tells how this server is brought up to date.
 func (l *Learner) startSync(message Message) error {
 	packet := message.Packet
-	l.config.Log.Info("synchronising", "zxid", l.config.LastZxid, "by", packet.String())
+	l.config.Log.Info("synchronising", "zxid", hex(l.config.LastZxid), "by", packet.String())
 	l.mode = packet.Type
 	switch packet.Type {
 	case jute.PacketDiff:

@@ -1,5 +1,7 @@
 package zab
 
+import "fmt"
+
 // Epoch is the epoch of a zxid, its upper half.
 func Epoch(zxid int64) int64 { return zxid >> 32 }
 
@@ -17,3 +19,6 @@ func Follows(zxid, previous int64) bool {
 	}
 	return Epoch(zxid) > Epoch(previous) && Counter(zxid) == 1
 }
+
+// hex is a zxid as logs show it.
+func hex(zxid int64) string { return fmt.Sprintf("%#x", zxid) }
