@@ -44,8 +44,10 @@ type clientConn struct {
 	since   time.Time
 	out     *flow
 
-	// fromCore is when the core last got a frame. Only the reader uses it.
-	fromCore time.Time
+	// Only the reader uses these.
+	fromCore time.Time // when the core last got a frame
+	added    bool      // the core was given frames and not helped since
+	replied  bool      // the reader has answered and not pushed since
 
 	lock        sync.Mutex
 	outstanding []request
@@ -87,7 +89,7 @@ type connFacts struct {
 func newClientConn(port *clientPort, id peer.Conn, tcp net.Conn, address string) *clientConn {
 	c := &clientConn{
 		port: port, id: id, tcp: tcp, address: address, since: time.Now(),
-		out:   newFlow(clientQueueMax),
+		out:   newFramedFlow(clientQueueMax),
 		room:  make(chan struct{}, 1),
 		facts: connFacts{lastCxid: -1},
 	}
@@ -113,7 +115,7 @@ func (c *clientConn) run(server context.Context) {
 	})
 	defer impatience.Stop()
 
-	in := bufio.NewReaderSize(c.tcp, clientBufferSize)
+	in := bufio.NewReaderSize(eager{c.tcp, c.settlePutOff}, clientBufferSize)
 	var first [4]byte
 	if _, err := io.ReadFull(in, first[:]); err != nil {
 		return
@@ -150,8 +152,7 @@ func quietly(err error) bool {
 // write sends what is queued until the connection ends, and then closes this side of it only, so that
 // a reset does not overtake what was written last.
 func (c *clientConn) write() {
-	out := bufio.NewWriterSize(c.tcp, clientBufferSize)
-	if err := c.out.drain(context.Background(), out, writeFrame); err != nil {
+	if err := c.out.drain(context.Background(), c.tcp); err != nil {
 		c.tcp.Close()
 		return
 	}
@@ -234,10 +235,24 @@ func (c *clientConn) take(ctx context.Context, frame []byte) error {
 		c.reads++
 	}
 	c.lock.Unlock()
-	if !c.port.core.tell(ctx, func(p *peer.Peer) { p.ClientFrame(c.id, frame) }) {
+	c.added = true
+	if !c.port.core.add(ctx, func(p *peer.Peer) { p.ClientFrame(c.id, frame) }) {
 		return ctx.Err()
 	}
 	return nil
+}
+
+// settlePutOff lets the core work on what it was given, and sends replies. The reader calls it before
+// it waits for anything.
+func (c *clientConn) settlePutOff() {
+	if c.added {
+		c.added = false
+		c.port.core.help()
+	}
+	if c.replied {
+		c.replied = false
+		c.out.push()
+	}
 }
 
 // readNow answers a plain read from the tree. The reply is queued before the lock goes, so that it
@@ -254,6 +269,7 @@ func (c *clientConn) readNow(frame []byte, arrived time.Time) bool {
 	c.answered(requestOf(frame, true, arrived), reply)
 	c.lock.Unlock()
 	c.queue(reply)
+	c.replied = true
 	return true
 }
 
@@ -348,6 +364,7 @@ func (c *clientConn) waitForRoom(ctx context.Context) error {
 		if !full && c.out.queued() < clientQueueHigh && !c.port.paused.Load() {
 			return nil
 		}
+		c.settlePutOff()
 		select {
 		case <-c.room:
 		case <-ctx.Done():

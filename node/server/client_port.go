@@ -44,6 +44,7 @@ type clientPort struct {
 
 	lock      sync.Mutex
 	last      peer.Conn
+	touched   []*clientConn // with new outputs that nobody has begun to write
 	open      map[peer.Conn]*clientConn
 	byAddress map[string]int
 }
@@ -150,11 +151,39 @@ func (p *clientPort) deliver(outputs []peer.ClientOutput) {
 		}
 		if output.Frame != nil {
 			c.send(output.Frame)
+			if last := len(p.touched) - 1; last < 0 || p.touched[last] != c {
+				p.touched = append(p.touched, c)
+			}
 		}
 		if output.Close {
 			c.out.end()
 		}
 	}
+}
+
+// pushedMax is how many connections are written to by who drives the core. If there are more, their
+// writers do it beside one another.
+const pushedMax = 16
+
+// push sees to it that what was delivered is written. The core's lock is not held.
+func (p *clientPort) push() {
+	p.lock.Lock()
+	touched := p.touched
+	p.touched = nil
+	p.lock.Unlock()
+	for _, c := range touched {
+		if len(touched) > pushedMax {
+			signal(c.out.wake)
+		} else {
+			c.out.push()
+		}
+	}
+	clear(touched)
+	p.lock.Lock()
+	if p.touched == nil {
+		p.touched = touched[:0]
+	}
+	p.lock.Unlock()
 }
 
 // pause stops and resumes reading from all clients.

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"sync"
 	"time"
@@ -22,17 +23,26 @@ const (
 // input is something that happened, told to the peer.
 type input func(*peer.Peer)
 
-// core owns the peer. Its lock is held for writing while the peer takes inputs and its outputs to
-// clients are queued, and for reading by whoever looks at the peer's tree: a connection that answers
-// a plain read by itself, and the writer of a fuzzy snapshot.
+// core owns the peer. Whoever has its turn drives it: the goroutine of run, or a connection's reader
+// that has handed over all it has read. The latter spares waking another goroutine for every packet.
+//
+// The lock is held for writing while the peer takes inputs and its outputs to clients are queued, and
+// for reading by whoever looks at the peer's tree: a connection that answers a plain read by itself,
+// and the writer of a fuzzy snapshot.
 type core struct {
 	lock    sync.RWMutex
 	peer    *peer.Peer
 	clock   clock
 	log     *slog.Logger
 	inputs  chan input
+	more    chan struct{} // wakes run: inputs wait and nobody has the turn
 	results results
 	outputs outputs
+
+	turn  sync.Mutex // guards what follows, and every step
+	batch []input
+	over  bool  // nothing is driven any more
+	fatal error // why the peer can't go on
 }
 
 // results are what the disk has done and the peer does not know yet. They are not a channel, since the
@@ -100,11 +110,58 @@ func (c clock) now() peer.Now {
 // tell hands an input to the peer, and waits while the core has too many. It is false once ctx is
 // done.
 func (c *core) tell(ctx context.Context, in input) bool {
+	told := c.add(ctx, in)
+	c.help()
+	return told
+}
+
+// add is tell for who has more to add, and calls help before he waits for anything.
+func (c *core) add(ctx context.Context, in input) bool {
+	select {
+	case c.inputs <- in:
+		return true
+	default:
+	}
+	c.help()
+	signal(c.more)
 	select {
 	case c.inputs <- in:
 		return true
 	case <-ctx.Done():
 		return false
+	}
+}
+
+// help drives the peer by what waits for it, unless somebody else does.
+func (c *core) help() {
+	if c.outputs.diskBusy() || !c.turn.TryLock() {
+		return // who has the turn looks for more afterwards
+	}
+	c.drive(true)
+	c.giveUpTurn()
+}
+
+// helping returns a reader of conn that helps whenever it may have to wait for bytes.
+func (c *core) helping(conn io.Reader) io.Reader { return eager{conn, c.help} }
+
+// eager does what was put off before it waits for bytes.
+type eager struct {
+	conn   io.Reader
+	putOff func()
+}
+
+// Read reads.
+func (r eager) Read(buffer []byte) (int, error) {
+	r.putOff()
+	return r.conn.Read(buffer)
+}
+
+// giveUpTurn ends a turn. Inputs that came too late for it are run's.
+func (c *core) giveUpTurn() {
+	failed := c.fatal != nil
+	c.turn.Unlock()
+	if failed || (len(c.inputs) > 0 && !c.outputs.diskBusy()) {
+		signal(c.more)
 	}
 }
 
@@ -127,54 +184,65 @@ func (c *core) state(ctx context.Context) (peer.State, bool) {
 func (c *core) run(ctx context.Context) error {
 	ticker := time.NewTicker(tickInterval)
 	defer ticker.Stop()
-	batch := make([]input, 0, batchMax)
 	for {
-		inputs := c.inputs
-		if c.outputs.diskBusy() {
-			inputs = nil
-		}
-		batch = batch[:0]
+		stop := false
 		select {
 		case <-ctx.Done():
-			return c.step([]input{(*peer.Peer).Stop})
-		case in := <-inputs:
-			batch = append(batch, in)
+			stop = true
+		case <-c.more:
 		case <-c.results.arrived:
 		case <-ticker.C:
 		}
-		if err := c.step(c.gather(batch, inputs)); err != nil {
+		c.turn.Lock()
+		if stop {
+			c.batch = append(c.batch[:0], (*peer.Peer).Stop)
+			c.step()
+			c.over = true
+		} else {
+			c.drive(!c.outputs.diskBusy())
+		}
+		over, err := c.over, c.fatal
+		c.giveUpTurn()
+		if over || err != nil {
 			return err
 		}
 	}
 }
 
-// gather adds what else waits already.
-func (c *core) gather(batch []input, inputs chan input) []input {
-	for _, result := range c.results.take() {
-		batch = append(batch, func(p *peer.Peer) { p.DiskDone(result) })
+// drive takes one turn: the disk's results, and if wanted the inputs that wait.
+func (c *core) drive(inputs bool) {
+	if c.over {
+		return
 	}
-	for len(batch) < batchMax {
+	c.batch = c.batch[:0]
+	for _, result := range c.results.take() {
+		c.batch = append(c.batch, func(p *peer.Peer) { p.DiskDone(result) })
+	}
+	for inputs && len(c.batch) < batchMax {
 		select {
-		case in := <-inputs:
-			batch = append(batch, in)
+		case in := <-c.inputs:
+			c.batch = append(c.batch, in)
 		default:
-			return batch
+			inputs = false
 		}
 	}
-	return batch
+	c.step()
 }
 
-// step tells the peer the time and a batch of inputs, and distributes what it then wants.
-func (c *core) step(batch []input) error {
+// step tells the peer the time and the batch, and distributes what it then wants.
+func (c *core) step() {
 	c.lock.Lock()
 	c.peer.Tick(c.clock.now())
-	for _, in := range batch {
+	for _, in := range c.batch {
 		in(c.peer)
 	}
+	clear(c.batch)
 	ready := c.peer.Ready()
 	c.outputs.clients(ready.Clients)
 	c.lock.Unlock()
 	c.outputs.disk(ready.Disk)
 	c.outputs.others(&ready)
-	return ready.Fatal
+	if ready.Fatal != nil {
+		c.over, c.fatal = true, ready.Fatal
+	}
 }

@@ -1,8 +1,8 @@
 package server
 
 import (
-	"bufio"
 	"context"
+	"encoding/binary"
 	"net"
 	"sync"
 	"time"
@@ -173,11 +173,9 @@ func (e *electionPeer) flush(tcp net.Conn) error {
 		return nil
 	}
 	tcp.SetWriteDeadline(time.Now().Add(electionSilence))
-	w := bufio.NewWriter(tcp)
-	if err := writeFrame(w, message); err != nil {
-		return err
-	}
-	return w.Flush()
+	frame := binary.BigEndian.AppendUint32(nil, uint32(len(message)))
+	_, err := tcp.Write(append(frame, message...))
+	return err
 }
 
 // limitSilence makes the kernel give up a connection whose other side is not there any more.

@@ -22,8 +22,8 @@ const (
 	leaderPause = 100 * time.Millisecond
 )
 
-// leaderConnection is this server's one connection to the leader that it follows. Only the core's
-// goroutine calls it.
+// leaderConnection is this server's one connection to the leader that it follows. Only who has the
+// core's turn calls it.
 type leaderConnection struct {
 	membership *quorum.Config
 	core       *core
@@ -48,6 +48,9 @@ type leaderAttempt struct {
 
 // deliver carries out what the peer wants of the connection.
 func (l *leaderConnection) deliver(ctx context.Context, commands []peer.LeaderCommand, writer *packetWriter) {
+	if len(commands) == 0 {
+		return
+	}
 	for _, command := range commands {
 		if command.Connect {
 			l.connect(ctx, command)
@@ -64,6 +67,9 @@ func (l *leaderConnection) deliver(ctx context.Context, commands []peer.LeaderCo
 			attempt.end()
 			l.current = nil
 		}
+	}
+	if l.current != nil {
+		l.current.out.push()
 	}
 }
 
@@ -101,9 +107,9 @@ func (l *leaderConnection) run(ctx context.Context, attempt *leaderAttempt, comm
 		tcp.Close()
 		return ctx.Err()
 	}
-	reader := newPacketReader(tcp, l.fieldMax, l.tree)
+	reader := newPacketReader(l.core.helping(tcp), l.fieldMax, l.tree)
 	return exchange(ctx, tcp, attempt.out, reader, func(message peer.LearnerMessage) bool {
-		return l.core.tell(ctx, func(p *peer.Peer) { p.LeaderPacket(attempt.number, message) })
+		return l.core.add(ctx, func(p *peer.Peer) { p.LeaderPacket(attempt.number, message) })
 	})
 }
 

@@ -1,10 +1,10 @@
 package server
 
 import (
-	"bufio"
 	"context"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -136,9 +136,9 @@ func (p *learnerPort) run(ctx context.Context, link *learnerLink) {
 		link.tcp.Close()
 		return
 	}
-	reader := newPacketReader(link.tcp, p.fieldMax, p.tree)
+	reader := newPacketReader(p.core.helping(link.tcp), p.fieldMax, p.tree)
 	err := exchange(ctx, link.tcp, link.out, reader, func(message peer.LearnerMessage) bool {
-		return p.core.tell(ctx, func(peer *peer.Peer) { peer.LearnerPacket(link.id, message) })
+		return p.core.add(ctx, func(peer *peer.Peer) { peer.LearnerPacket(link.id, message) })
 	})
 	p.log.Info("learner connection ends", "learner", remote, "error", err)
 	p.core.tell(ctx, func(peer *peer.Peer) { peer.LearnerClosed(link.id) })
@@ -149,6 +149,13 @@ func (p *learnerPort) deliver(outputs []peer.LearnerOutput, writer *packetWriter
 	if len(outputs) == 0 {
 		return
 	}
+	for _, link := range p.queue(outputs, writer) {
+		link.out.push()
+	}
+}
+
+// queue returns the links for which there was something.
+func (p *learnerPort) queue(outputs []peer.LearnerOutput, writer *packetWriter) (touched []*learnerLink) {
 	p.lock.Lock()
 	defer p.lock.Unlock()
 	for i := range outputs {
@@ -163,7 +170,11 @@ func (p *learnerPort) deliver(outputs []peer.LearnerOutput, writer *packetWriter
 		if outputs[i].Close {
 			link.end()
 		}
+		if !slices.Contains(touched, link) {
+			touched = append(touched, link)
+		}
 	}
+	return touched
 }
 
 // end lets what is queued go out for a moment, and closes.
@@ -182,7 +193,7 @@ func exchange(ctx context.Context, tcp net.Conn, out *flow, reader *packetReader
 	})()
 	written := make(chan error, 1)
 	go func() {
-		err := out.drain(context.Background(), bufio.NewWriterSize(tcp, learnerBufferSize), writeRaw)
+		err := out.drain(context.Background(), tcp)
 		tcp.Close() // ends the reading below
 		written <- err
 	}()

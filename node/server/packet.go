@@ -3,7 +3,7 @@ package server
 import (
 	"bufio"
 	"fmt"
-	"net"
+	"io"
 	"sync"
 
 	"ordeal/node/jute"
@@ -27,7 +27,7 @@ type packetReader struct {
 	tree    tree.Options
 }
 
-func newPacketReader(tcp net.Conn, fieldMax int, options tree.Options) *packetReader {
+func newPacketReader(tcp io.Reader, fieldMax int, options tree.Options) *packetReader {
 	decoder := jute.NewStreamDecoder(bufio.NewReaderSize(tcp, learnerBufferSize))
 	decoder.SetMaxField(fieldMax)
 	return &packetReader{decoder: decoder, tree: options}

@@ -56,7 +56,8 @@ func (s *shell) open(ctx context.Context) error {
 	c, t := s.config, s.config.tuning
 	s.core = &core{
 		clock: newClock(), log: s.log, outputs: s,
-		inputs: make(chan input, inputsQueued), results: results{arrived: make(chan struct{}, 1)},
+		inputs: make(chan input, inputsQueued), more: make(chan struct{}, 1),
+		results: results{arrived: make(chan struct{}, 1)},
 	}
 	listener, err := listenTCP(ctx, "client", net.JoinHostPort(c.ClientHost, strconv.Itoa(c.ClientPort)))
 	if err != nil {
@@ -236,6 +237,7 @@ func (s *shell) diskBusy() bool { return s.backlog.busy() }
 func (s *shell) clients(frames []peer.ClientOutput) { s.client.deliver(frames) }
 
 func (s *shell) others(ready *peer.Ready) {
+	s.client.push()
 	if ready.PauseReading != nil {
 		s.client.pause(*ready.PauseReading)
 	}
