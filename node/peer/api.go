@@ -49,11 +49,17 @@ type Config struct {
 	NotificationIntervalMin time.Duration
 	NotificationIntervalMax time.Duration
 
-	CommitLogCount     int     // entries kept in memory for DIFF
-	OutstandingMax     int     // zookeeper.globalOutstandingLimit
-	MaxBuffer          int     // jute.maxbuffer in bytes
-	LeaderServes       bool
-	SyncByQuorum       bool // confirm leadership before a sync is answered (ZOOKEEPER-1675)
+	CommitLogCount         int           // entries kept in memory for DIFF
+	OutstandingMax         int           // zookeeper.globalOutstandingLimit
+	ThrottleMax            int           // zookeeper.request_throttle_max_requests; 0: no bound
+	ThrottleKeepStale      bool          // the opposite of zookeeper.request_throttle_drop_stale
+	ThrottledOpWait        time.Duration // zookeeper.throttled_op_wait_time; 0: for ever
+	MaxBuffer              int           // jute.maxbuffer in bytes
+	LeaderServes           bool
+	ReadOnlyMode           bool // readonlymode.enabled: serve reads while there is no leader
+	LocalSessions          bool // localSessionsEnabled
+	LocalSessionsUpgrading bool // localSessionsUpgradingEnabled
+	SyncByQuorum           bool // confirm leadership before a sync is answered (ZOOKEEPER-1675)
 
 	SuperDigest  string // zookeeper.DigestAuthenticationProvider.superDigest, or ""
 	SkipACL      bool   // zookeeper.skipACL
@@ -89,9 +95,9 @@ type Ready struct {
 	// is open exactly while this server leads: a learner that is refused tries again, one that is
 	// accepted and dropped gives up (protocol.md 12, item 11).
 	LearnerPort *bool
-	// PauseReading, when not nil, asks the runner to stop (true) or go on (false) reading from all
-	// clients, because too many requests are outstanding. A frame that comes nevertheless is taken.
-	PauseReading *bool
+	// Reading asks the runner to stop or go on reading from clients, because too many requests are
+	// outstanding. A frame that comes nevertheless is taken.
+	Reading []ClientReading
 	// Fatal is a state in which the server must not go on: a disk that failed, an invariant of
 	// the peer protocol that a leader broke. The runner ends the process with it.
 	Fatal error
@@ -133,23 +139,31 @@ type ClientOutput struct {
 	Close bool
 }
 
+// ClientReading tells whether to read from a client for now.
+type ClientReading struct {
+	Conn   Conn
+	Paused bool
+}
+
 // State is what four-letter words and metrics show.
 type State struct {
-	Role         string // looking, leading, following, observing, standalone
-	Serving      bool
-	LeaderID     int64 // 0 if unknown
-	Epoch        int64
-	LastZxid     int64 // last applied
-	Digest       int64 // of the tree
-	Outstanding  int
-	Nodes        int
-	Watches      int
-	Ephemerals   int
-	DataSize     int64
-	Sessions     int
-	Learners     int
-	ProposalLast int // sizes in bytes, leader only
-	ProposalMin  int
-	ProposalMax  int
-	Phase        string // discovery, synchronization, broadcast, election
+	Role          string // looking, leading, following, observing, standalone
+	Serving       bool
+	ReadOnly      bool  // serves, but only reads: there is no leader
+	LeaderID      int64 // 0 if unknown
+	Epoch         int64
+	LastZxid      int64 // last applied
+	Digest        int64 // of the tree
+	Outstanding   int
+	Nodes         int
+	Watches       int
+	Ephemerals    int
+	DataSize      int64
+	Sessions      int
+	LocalSessions int
+	Learners      int
+	ProposalLast  int // sizes in bytes, leader only
+	ProposalMin   int
+	ProposalMax   int
+	Phase         string // discovery, synchronization, broadcast, election
 }

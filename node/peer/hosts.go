@@ -144,7 +144,9 @@ func (h *serverHost) Close(conn pipeline.Conn) {
 	h.peer.ready.Clients = append(h.peer.ready.Clients, ClientOutput{Conn: Conn(conn), Close: true})
 }
 
-func (h *serverHost) PauseReading(pause bool) { h.peer.ready.PauseReading = &pause }
+func (h *serverHost) PauseReading(conn pipeline.Conn, pause bool) {
+	h.peer.ready.Reading = append(h.peer.ready.Reading, ClientReading{Conn: Conn(conn), Paused: pause})
+}
 
 func (h *serverHost) Append(entry disk.Entry) {
 	h.peer.append(entry)

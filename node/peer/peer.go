@@ -59,6 +59,8 @@ type Peer struct {
 	attempt  uint64       // numbers connections to leaders
 	// epochSeen is the highest epoch that this server knows another one to have accepted.
 	epochSeen int64
+	// readOnlyAt is when a server that still looks begins to serve readers.
+	readOnlyAt time.Duration
 	// snapshotNeeded makes the next leader send its whole tree: the log could not be truncated.
 	snapshotNeeded bool
 
@@ -145,6 +147,7 @@ func (p *Peer) Tick(now Now) {
 	if p.election != nil {
 		p.election.Tick(now.Elapsed)
 	}
+	p.serveReadOnly()
 	p.settle()
 }
 

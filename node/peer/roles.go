@@ -2,6 +2,7 @@ package peer
 
 import (
 	"fmt"
+	"time"
 
 	"ordeal/node/defect"
 	"ordeal/node/disk"
@@ -14,6 +15,7 @@ import (
 // look starts a new round of election with what the disk holds.
 func (p *Peer) look() {
 	p.role = looking
+	p.readOnlyAt = p.now.Elapsed + max(readOnlyDelay, p.config.TickTime)
 	p.election.Start(p.history.Last(), p.currentEpoch)
 	if p.defective(defect.ServeUnsynchronised) {
 		p.startServer(pipeline.Follower, p.currentEpoch)
@@ -21,10 +23,22 @@ func (p *Peer) look() {
 	}
 }
 
+// readOnlyDelay is how long a server looks at least before it serves clients without a leader.
+const readOnlyDelay = 2 * time.Second
+
+// serveReadOnly serves those that only want to read, if the search for a leader takes long.
+func (p *Peer) serveReadOnly() {
+	if p.config.ReadOnlyMode && p.role == looking && p.server == nil && p.now.Elapsed >= p.readOnlyAt {
+		p.log.Info("serving read-only")
+		p.startServer(pipeline.ReadOnly, p.currentEpoch)
+	}
+}
+
 // follow takes the role that the election gave this server.
 func (p *Peer) follow(decision election.Decision) {
 	p.log.Info("the election is over", "role", decision.Role, "leader", decision.Leader)
 	p.leaderID = decision.Leader
+	p.stopServer()
 	switch decision.Role {
 	case election.Leading:
 		p.role = leading
@@ -62,7 +76,7 @@ func (p *Peer) openLearnerPort(open bool) { p.ready.LearnerPort = &open }
 // startServer begins to serve clients.
 func (p *Peer) startServer(role pipeline.Role, epoch int64) {
 	p.stopServer()
-	if role != pipeline.Standalone {
+	if role != pipeline.Standalone && role != pipeline.ReadOnly {
 		p.tree.SetConfig([]byte(p.config.Membership.String()), p.config.Membership.Version, p.now.Wall)
 	}
 	p.serverHost = &serverHost{peer: p}
@@ -74,15 +88,17 @@ func (p *Peer) startServer(role pipeline.Role, epoch int64) {
 		serverID = 1
 	case pipeline.Leader:
 		outputs.Leading = leadingHost{p.serverHost}
-	default:
+	case pipeline.Follower, pipeline.Observer:
 		outputs.Learner = learningHost{p.serverHost}
 	}
-	if role != pipeline.Standalone && role != pipeline.Observer {
-		outstandingMax /= max(p.config.Membership.Size()-1, 1) // as Apache shares the limit
+	if role == pipeline.Leader || role == pipeline.Follower {
+		outstandingMax /= max(len(p.config.Membership.Voters())-1, 1) // as Apache shares the limit
 	}
 	p.server = pipeline.New(pipeline.Config{
 		Role: role, ServerID: serverID, Epoch: epoch,
 		TickTime: p.config.TickTime, SessionTimeoutMin: p.config.SessionTimeoutMin, SessionTimeoutMax: p.config.SessionTimeoutMax,
+		LocalSessions: p.config.LocalSessions, LocalSessionsUpgrading: p.config.LocalSessionsUpgrading,
+		ThrottleMax: p.config.ThrottleMax, ThrottleKeepStale: p.config.ThrottleKeepStale, ThrottledOpWait: p.config.ThrottledOpWait,
 		SyncByQuorum: p.config.SyncByQuorum, OutstandingMax: outstandingMax, MaxBuffer: p.config.MaxBuffer,
 		SuperDigest: p.config.SuperDigest, SkipACL: p.config.SkipACL, EnforceQuota: p.config.EnforceQuota,
 		ExtendedTypes: p.config.Tree.ExtendedTypes, DigestEnabled: p.config.Tree.DigestEnabled,

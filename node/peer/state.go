@@ -29,6 +29,8 @@ func (p *Peer) State() State {
 	}
 	if p.server != nil {
 		state.Outstanding = p.server.Outstanding()
+		state.LocalSessions = p.server.LocalSessions()
+		state.ReadOnly = p.role == looking
 	}
 	switch {
 	case p.leader != nil:

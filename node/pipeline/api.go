@@ -36,11 +36,13 @@ const (
 	Leader
 	Follower
 	Observer
+	// ReadOnly serves reads to clients that agreed to it, while the server looks for a leader.
+	ReadOnly
 )
 
 // String gives the role as four-letter words show it.
 func (r Role) String() string {
-	return [...]string{"", "standalone", "leader", "follower", "observer"}[r]
+	return [...]string{"", "standalone", "leader", "follower", "observer", "read-only"}[r]
 }
 
 // Config is what a server must know before its first input.
@@ -59,8 +61,19 @@ type Config struct {
 	// and SYNCs in the order of their requests.
 	SyncByQuorum bool
 
+	// LocalSessions is localSessionsEnabled, LocalSessionsUpgrading is localSessionsUpgradingEnabled. A
+	// standalone server has no local sessions.
+	LocalSessions, LocalSessionsUpgrading bool
+
 	OutstandingMax int // zookeeper.globalOutstandingLimit, already divided for this role; 0: the default
-	MaxBuffer      int // jute.maxbuffer in bytes; 0: the default
+	// ThrottleMax is zookeeper.request_throttle_max_requests; 0: no bound. ThrottleKeepStale is the opposite of
+	// zookeeper.request_throttle_drop_stale.
+	ThrottleMax       int
+	ThrottleKeepStale bool
+	// ThrottledOpWait is zookeeper.throttled_op_wait_time; 0: a request may wait for ever.
+	ThrottledOpWait time.Duration
+
+	MaxBuffer int // jute.maxbuffer in bytes; 0: the default
 
 	// SuperDigest is zookeeper.DigestAuthenticationProvider.superDigest ("super:<base64>"), or "".
 	SuperDigest string
@@ -102,9 +115,9 @@ type Clients interface {
 	// Close ends a connection after what was sent before. The server has forgotten it already; a
 	// ClientClosed that comes later does no harm.
 	Close(conn Conn)
-	// PauseReading asks to stop (true) or go on (false) reading from all clients, because too many
+	// PauseReading asks to stop (true) or go on (false) reading from a client, because too many
 	// requests are outstanding. Frames that come nevertheless are taken.
-	PauseReading(pause bool)
+	PauseReading(conn Conn, pause bool)
 }
 
 // Log is the way to the transaction log, and to whoever keeps the newest transactions in memory.

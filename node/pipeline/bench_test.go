@@ -11,11 +11,11 @@ import (
 // idle takes what a server says and forgets it. Its disk is as fast as thought.
 type idle struct{ next disk.Ticket }
 
-func (idle) Send(Conn, []byte)  {}
-func (idle) Close(Conn)         {}
-func (idle) PauseReading(bool)  {}
-func (idle) Append(disk.Entry)  {}
-func (idle) Applied(disk.Entry) {}
+func (idle) Send(Conn, []byte)       {}
+func (idle) Close(Conn)              {}
+func (idle) PauseReading(Conn, bool) {}
+func (idle) Append(disk.Entry)       {}
+func (idle) Applied(disk.Entry)      {}
 func (i *idle) Sync() disk.Ticket {
 	i.next++
 	return i.next

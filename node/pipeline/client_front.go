@@ -56,7 +56,6 @@ func (s *Server) ClientFrame(conn Conn, frame []byte) {
 func (s *Server) keepEarly(c *connection, frame []byte) {
 	c.early = append(c.early, frame)
 	c.earlyBytes += len(frame) + 64 // no frame is free
-	s.countOutstanding(+1)
 	if c.earlyBytes > earlyFramesMax*s.config.MaxBuffer {
 		s.config.Log.Warn("closing a connection that sends too much before it has a session", "client", c.remoteIP, "bytes", c.earlyBytes)
 		s.closeConnection(c)
@@ -65,7 +64,6 @@ func (s *Server) keepEarly(c *connection, frame []byte) {
 
 // dropEarly forgets the frames that were kept.
 func (s *Server) dropEarly(c *connection) {
-	s.countOutstanding(-len(c.early))
 	c.early, c.earlyBytes = nil, 0
 }
 
@@ -132,15 +130,6 @@ func (s *Server) processPacket(c *connection, frame []byte) {
 	})
 }
 
-// touch tells the session's tracker that the client is there; false if the session is gone.
-func (s *Server) touch(c *connection) bool {
-	if s.tracker != nil {
-		return s.tracker.touch(c.session, c.timeoutMs)
-	}
-	s.learnerTracker.touch(c.session, c.timeoutMs)
-	return true
-}
-
 // processAuth takes a client's proof of who it is. It is answered at once, before requests that came
 // earlier.
 func (s *Server) processAuth(c *connection, xid int32, decoder *jute.Decoder) {
@@ -161,39 +150,38 @@ func (s *Server) processAuth(c *connection, xid int32, decoder *jute.Decoder) {
 
 // submit gives a request to the chain.
 func (s *Server) submit(r *request) {
-	if r.connection != nil {
-		r.connection.pending++
-		s.countOutstanding(+1)
+	s.setLocal(r)
+	r.submitted = true
+	if c := r.connection; c != nil {
+		c.pending++
+		s.throttleReading(c)
 	}
-	s.first.processRequest(r)
+	s.throttler.processRequest(r)
 }
 
-// finished tells that a request has left the chain.
+// finished tells that a request of submit has left the chain.
 func (s *Server) finished(r *request) {
-	if r.connection != nil {
-		r.connection.pending--
-		s.countOutstanding(-1)
+	if c := r.connection; c != nil {
+		c.pending--
+		s.throttleReading(c)
+	}
+	if r.submitted {
+		s.throttler.finished()
 	}
 }
 
-// countOutstanding keeps the number of unanswered requests, and tells the runner to pause reading
-// when there are too many, and to go on when a quarter of them is answered.
-func (s *Server) countOutstanding(change int) {
-	s.outstanding += change
-	switch {
-	case !s.paused && s.outstanding >= s.config.OutstandingMax:
-		s.setPaused(true)
-	case s.paused && s.outstanding <= s.config.OutstandingMax*3/4:
-		s.setPaused(false)
+// throttleReading asks the runner to read no more from a connection that has something outstanding
+// while the server as a whole has too much, and to go on once either is over. A client can so always
+// have one request under way, whatever the others do.
+func (s *Server) throttleReading(c *connection) {
+	crowded := max(s.throttler.inProcess, s.throttler.queue.len()) > s.config.OutstandingMax
+	paused := crowded && c.pending > 0
+	if paused == c.paused || c.state == connectionClosed {
+		return
 	}
-}
-
-func (s *Server) setPaused(paused bool) {
-	s.paused = paused
-	if !paused {
-		s.resumedAt = s.now.Elapsed
-	}
-	s.outputs.Clients.PauseReading(paused)
+	c.paused = paused
+	c.heardAt = s.now.Elapsed // nobody can tell for how long the client has been trying
+	s.outputs.Clients.PauseReading(c.id, paused)
 }
 
 // reply answers a request.
@@ -251,7 +239,7 @@ func (s *Server) inspectConnections() {
 		if c.state == connectionOpen {
 			silentMax = time.Duration(c.timeoutMs)*time.Millisecond + s.config.TickTime
 		}
-		if !s.paused && s.now.Elapsed-max(c.heardAt, s.resumedAt) > silentMax {
+		if !c.paused && s.now.Elapsed-c.heardAt > silentMax {
 			s.config.Log.Info("closing a silent connection", "client", c.remoteIP, "session", hex(c.session))
 			s.closeConnection(c)
 		}
@@ -268,8 +256,12 @@ func (s *Server) connectionsInOrder() []*connection {
 	return connections
 }
 
-// Outstanding is the number of requests of clients that are not answered yet.
-func (s *Server) Outstanding() int { return s.outstanding }
+// Outstanding is the number of requests of this server's clients, and of its own, that are not answered
+// yet.
+func (s *Server) Outstanding() int { return s.throttler.inProcess + s.throttler.queue.len() }
+
+// LocalSessions is the number of sessions that only this server knows.
+func (s *Server) LocalSessions() int { return len(s.local.sessions) }
 
 // Connections describes every client connection, in the order of their numbers.
 func (s *Server) Connections() []ConnStats {

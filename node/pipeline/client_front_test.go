@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -77,29 +78,63 @@ func TestRepliesKeepTheOrderOfRequests(t *testing.T) {
 	}
 }
 
-// TestBackPressure: when too many requests are outstanding the runner is asked to pause reading, and
-// nothing is dropped.
+// TestBackPressure: when too many requests are outstanding the runner is asked to pause reading from
+// whoever has one among them, and nothing is dropped. A client with nothing outstanding is heard.
 func TestBackPressure(t *testing.T) {
 	w := newWorld(t, func(c *Config) { c.OutstandingMax = 8 })
-	c := w.connect()
+	c, quiet := w.connect(), w.connect()
 	w.slowDisk = true
 	for i := range 12 {
-		require.Equal(t, i >= 8, w.paused)
+		require.Equal(t, i > 9, w.paused[c.conn])
 		c.send(jute.OpCreate, createOf("/n-", 2))
 	}
+	require.False(t, w.paused[quiet.conn])
+	quiet.send(jute.OpCreate, createOf("/n-", 2))
+	require.True(t, w.paused[quiet.conn])
 	w.slowDisk = false
 	w.settle()
-	require.False(t, w.paused)
+	require.False(t, w.paused[c.conn])
+	require.False(t, w.paused[quiet.conn])
 	require.Len(t, c.receive(), 12)
+	require.Len(t, quiet.receive(), 1)
 	require.Zero(t, w.server.Outstanding())
+}
 
+// TestRequestThrottler: request_throttle_max_requests lets so many requests in at a time. The others wait in
+// order; those whose client has gone do not take effect, and neither do those that waited for too long.
+func TestRequestThrottler(t *testing.T) {
+	w := newWorld(t, func(c *Config) { c.ThrottleMax = 2; c.ThrottledOpWait = time.Second })
+	c, gone := w.connect(), w.connect()
 	w.slowDisk = true
-	for range 8 {
-		c.send(jute.OpCreate, createOf("/n-", 2))
+	c.send(jute.OpCreate, createOf("/a", 0))
+	gone.send(jute.OpCreate, createOf("/b", 0))
+	gone.send(jute.OpCreate, createOf("/dropped", 0))
+	c.send(jute.OpCreate, createOf("/c", 0))
+	require.Len(t, w.log, 4, "two sessions and two znodes")
+	require.Equal(t, 4, w.server.Outstanding())
+	w.server.ClientClosed(gone.conn)
+	w.finishSyncs()
+	require.Len(t, w.log, 5)
+	w.finishSyncs()
+	_, ok := w.tree.Stat("/dropped")
+	require.False(t, ok)
+	require.Len(t, c.receive(), 2)
+
+	c.send(jute.OpCreate, createOf("/d", 0))
+	c.send(jute.OpCreate, createOf("/e", 0))
+	c.send(jute.OpCreate, createOf("/late", 0))
+	c.send(jute.OpPing, nil)
+	w.pass(1500 * time.Millisecond)
+	w.slowDisk = false
+	w.settle()
+	var codes []jute.Code
+	for _, m := range c.receive() {
+		codes = append(codes, m.header.Err)
 	}
-	require.True(t, w.paused)
-	w.server.Shutdown()
-	require.False(t, w.paused, "a server that leaves its role leaves no pause behind")
+	require.Equal(t, []jute.Code{jute.Ok, jute.Ok, jute.ThrottledOp, jute.Ok}, codes)
+	_, ok = w.tree.Stat("/late")
+	require.False(t, ok)
+	require.Zero(t, w.server.Outstanding())
 }
 
 func TestRequestsOfAClosedConnectionTakeEffect(t *testing.T) {

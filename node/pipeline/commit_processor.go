@@ -50,7 +50,7 @@ func (p *commitProcessor) step() {
 }
 
 func (p *commitProcessor) needsCommit(r *request) bool {
-	return isWrite(r.op) || (r.op == jute.OpSync && p.matchSyncs && r.refused == jute.Ok)
+	return r.isWrite() || (r.op == jute.OpSync && p.matchSyncs && r.refused == jute.Ok)
 }
 
 // carryOut passes a committed transaction on: as the local request that it belongs to, so that its
@@ -63,7 +63,7 @@ func (p *commitProcessor) carryOut(c *request) {
 		return
 	}
 	waiting := p.pending[c.session]
-	if waiting == nil || !isWrite(waiting.peek().op) || waiting.peek().cxid != c.cxid {
+	if waiting == nil || !waiting.peek().isWrite() || waiting.peek().cxid != c.cxid {
 		p.next.processRequest(c)
 		return
 	}

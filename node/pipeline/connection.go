@@ -24,6 +24,8 @@ type connection struct {
 	earlyBytes int
 	// pending is the number of requests that are not answered yet.
 	pending int
+	// paused tells that nothing is read from the client.
+	paused bool
 
 	establishedAt time.Duration
 	heardAt       time.Duration

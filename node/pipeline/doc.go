@@ -7,6 +7,9 @@
 //	Leader      LeaderRequest → Prep → Proposal → Commit → ToBeApplied → Final; Proposal also → Sync → Ack
 //	Follower    FollowerRequest → Commit → Final; proposals: Sync → SendAck
 //	Observer    ObserverRequest → Commit → Final; informs: Sync
+//	ReadOnly    ReadOnlyRequest → Prep → Final
+//
+// Before each chain stands the RequestThrottler.
 //
 // A [Server] is a state machine: it takes one input at a time (a client's frame, a committed zxid, a
 // disk ticket) and says what it wants done by calling the small interfaces in [Outputs]. Where

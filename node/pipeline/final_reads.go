@@ -218,7 +218,10 @@ func (s *Server) ReadNow(conn Conn, frame []byte) (reply []byte, ok bool) {
 	if c == nil || c.state != connectionOpen || c.pending > 0 || s.now.Elapsed-c.heardAt >= s.config.TickTime/2 {
 		return nil, false
 	}
-	if s.tracker != nil && !s.tracker.ownsNow(c.session, Local) {
+	if s.tracker != nil && !s.local.ownsNow(c.session, Local) && !s.tracker.ownsNow(c.session, Local) {
+		return nil, false
+	}
+	if s.tracker == nil && s.local.enabled && !s.local.ownsNow(c.session, Local) && !s.isGlobal(c.session) {
 		return nil, false
 	}
 	decoder := jute.NewDecoder(frame)

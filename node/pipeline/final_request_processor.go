@@ -15,11 +15,14 @@ func (p *finalRequestProcessor) processRequest(r *request) {
 	if r.isTxn {
 		p.apply(r)
 	}
+	if r.local && r.op == jute.OpCloseSession {
+		p.endSession(r)
+	}
+	p.server.finished(r)
 	c := r.connection
 	if c == nil {
 		return
 	}
-	p.server.finished(r)
 	if c.state == connectionClosed {
 		return // nobody is there to be answered, nor to be told of watches (ZOOKEEPER-1382)
 	}
@@ -44,8 +47,9 @@ func (p *finalRequestProcessor) apply(r *request) {
 	p.notify(r.result.Events)
 	switch txn := r.txn.(type) {
 	case *jute.CreateSessionTxn:
+		s.local.committed(r.session)
 		if s.tracker != nil {
-			s.tracker.touch(r.header.ClientID, txn.TimeOut)
+			s.tracker.touch(r.session, txn.TimeOut)
 		}
 	case *jute.CloseSessionTxn:
 		p.endSession(r)
@@ -66,12 +70,13 @@ func (p *finalRequestProcessor) notify(events []tree.Event) {
 // end is answered first.
 func (p *finalRequestProcessor) endSession(r *request) {
 	s := p.server
+	s.local.remove(r.session)
 	if s.tracker != nil {
-		s.tracker.remove(r.header.ClientID)
+		s.tracker.remove(r.session)
 	} else {
-		s.learnerTracker.remove(r.header.ClientID)
+		s.learnerTracker.remove(r.session)
 	}
-	if c := s.bySession[r.header.ClientID]; c != nil && c != r.connection {
+	if c := s.bySession[r.session]; c != nil && c != r.connection {
 		s.closeConnection(c)
 	}
 }
@@ -79,7 +84,7 @@ func (p *finalRequestProcessor) endSession(r *request) {
 // answer replies to the client.
 func (p *finalRequestProcessor) answer(r *request, c *connection) {
 	s := p.server
-	if r.op == jute.OpCreateSession && r.header.Type == jute.OpCreateSession {
+	if r.op == jute.OpCreateSession && (r.local || r.header.Type == jute.OpCreateSession) && r.refused == jute.Ok {
 		s.finishSession(c, true)
 		return
 	}
@@ -92,7 +97,7 @@ func (p *finalRequestProcessor) answer(r *request, c *connection) {
 	header := jute.ReplyHeader{Xid: r.cxid, Zxid: s.tree.LastZxid(), Err: code}
 	c.lastOp, c.lastCxid, c.lastSentZxid = r.op, r.cxid, header.Zxid
 	s.reply(c, header, body)
-	if r.op == jute.OpCloseSession {
+	if (r.op == jute.OpCloseSession && code == jute.Ok) || r.op == jute.OpCreateSession {
 		s.closeConnection(c)
 	}
 }
@@ -104,6 +109,8 @@ func (p *finalRequestProcessor) outcome(r *request) (jute.Record, jute.Code) {
 		return nil, r.refused
 	case !r.isTxn:
 		return p.read(r)
+	case r.header.Type == jute.OpError && r.refusedHere != jute.Ok:
+		return nil, r.refusedHere
 	case r.header.Type == jute.OpError:
 		return nil, r.result.Err
 	}

@@ -27,6 +27,18 @@ func (s *Server) processConnectRequest(c *connection, frame []byte) {
 		s.closeConnection(c)
 		return
 	}
+	if s.config.Role == ReadOnly {
+		if !request.ReadOnly {
+			s.config.Log.Info("refusing a client that needs more than to read", "client", c.remoteIP, "session", hex(request.SessionID))
+			s.closeConnection(c)
+			return
+		}
+		if s.tree.HasSession(request.SessionID) {
+			s.config.Log.Info("refusing to take over a session of the whole ensemble without it", "client", c.remoteIP, "session", hex(request.SessionID))
+			s.closeConnection(c)
+			return
+		}
+	}
 	c.omitsReadOnly = request.OmitsReadOnly
 	c.timeoutMs = s.negotiate(request.TimeOut)
 	c.state = connectionSettling
@@ -46,7 +58,11 @@ func (s *Server) negotiate(timeoutMs int32) int32 {
 // createSession gives the client a new session, which is there once its transaction is committed.
 func (s *Server) createSession(c *connection) {
 	id := s.nextSessionID()
-	if s.tracker != nil {
+	switch {
+	case s.local.enabled:
+		s.local.track(id, c.timeoutMs)
+		s.local.setOwner(id, Local)
+	case s.tracker != nil:
 		s.tracker.track(id, c.timeoutMs)
 	}
 	s.bind(c, id)
@@ -68,7 +84,7 @@ func (s *Server) nextSessionID() int64 {
 	for {
 		id := s.sessionID
 		s.sessionID++
-		if id != tree.ContainerOwner && id != 0 && !s.tree.HasSession(id) {
+		if id != tree.ContainerOwner && id != 0 && !s.tree.HasSession(id) && !s.local.tracks(id) {
 			return id
 		}
 	}
@@ -84,6 +100,8 @@ func (s *Server) reopenSession(c *connection, id int64, password []byte) {
 	case !bytes.Equal(password, jute.SessionPassword(id)):
 		s.config.Log.Warn("wrong password for a session", "client", c.remoteIP, "session", hex(id))
 		s.finishSession(c, false)
+	case s.local.tracks(id), s.config.Role == ReadOnly:
+		s.finishSession(c, s.touch(c))
 	case s.tracker != nil:
 		alive := s.tracker.touch(id, c.timeoutMs)
 		if alive {
@@ -108,7 +126,9 @@ func (s *Server) finishSession(c *connection, valid bool) {
 	if c.state != connectionSettling {
 		return
 	}
-	response := jute.ConnectResponse{Passwd: make([]byte, jute.PasswordSize), OmitsReadOnly: c.omitsReadOnly}
+	response := jute.ConnectResponse{
+		Passwd: make([]byte, jute.PasswordSize), ReadOnly: s.config.Role == ReadOnly, OmitsReadOnly: c.omitsReadOnly,
+	}
 	if valid {
 		response.TimeOut, response.SessionID = c.timeoutMs, c.session
 		response.Passwd = jute.SessionPassword(c.session)

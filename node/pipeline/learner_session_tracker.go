@@ -6,7 +6,8 @@ import (
 )
 
 // learnerSessionTracker remembers which sessions a follower or observer has heard of since its last
-// PING. Whether a session lives is the leader's to decide.
+// PING. Whether a global
+// session lives is the leader's to decide.
 type learnerSessionTracker struct {
 	touched map[int64]int32 // session to timeout in ms
 }

@@ -38,7 +38,13 @@ func (p *prepRequestProcessor) create(r *request, op jute.OpCode, request jute.C
 		op == jute.OpCreateTTL && !mode.ttl:
 		return nil, jute.BadArguments
 	}
-	if code := p.checkSession(r); code != jute.Ok {
+	code := p.checkSession(r)
+	if mode.ephemeral {
+		if code = p.server.checkGlobalSession(r.session, r.origin); r.refusedHere != jute.Ok {
+			code = r.refusedHere
+		}
+	}
+	if code != jute.Ok {
 		return nil, code
 	}
 	path := request.Path
@@ -243,7 +249,7 @@ func (p *prepRequestProcessor) target(r *request, path string, perms int32) (cha
 }
 
 func (p *prepRequestProcessor) checkSession(r *request) jute.Code {
-	return p.server.tracker.check(r.session, r.origin)
+	return p.server.checkSession(r.session, r.origin)
 }
 
 // nextVersion counts on, past -1, which in a request stands for any version (ZOOKEEPER-4743).

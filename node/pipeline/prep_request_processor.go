@@ -74,7 +74,7 @@ func (p *prepRequestProcessor) holdBack(r *request) bool {
 		return false
 	}
 	held := p.held[holderOf(r)]
-	if held == nil || (len(held.queue) == 0 && !isWrite(r.op)) {
+	if held == nil || (len(held.queue) == 0 && !r.isWrite()) {
 		return false
 	}
 	held.queue = append(held.queue, r)
@@ -104,8 +104,11 @@ func (p *prepRequestProcessor) syncDone(r *request) {
 
 // prepare decides what becomes of a request.
 func (p *prepRequestProcessor) prepare(r *request) {
-	if !isWrite(r.op) {
-		r.refused = p.server.tracker.check(r.session, r.origin)
+	switch {
+	case r.refused != jute.Ok || r.local:
+		return
+	case !isWrite(r.op):
+		r.refused = p.server.checkSession(r.session, r.origin)
 		return
 	}
 	zxid := p.lastZxid + 1

@@ -24,8 +24,14 @@ type request struct {
 	digest *jute.TxnDigest
 	entry  disk.Entry
 	isTxn  bool
-	// refused is why a request without a transaction must not be carried out.
+	// refused is why a request is not carried out, before it has become a transaction.
 	refused jute.Code
+	// refusedHere is what this server knows better than the leader about a request that fails.
+	refusedHere jute.Code
+	// local tells that the request begins or ends a session that only this server knows.
+	local bool
+	// submitted tells that the request came through the RequestThrottler, which counts it.
+	submitted bool
 
 	// result is what applying the transaction gave.
 	result tree.Result
@@ -80,5 +86,10 @@ func isWrite(op jute.OpCode) bool {
 	return false
 }
 
-// isForwarded tells whether a learner has to ask the leader for what an op wants.
-func isForwarded(op jute.OpCode) bool { return isWrite(op) || op == jute.OpSync }
+// isWrite tells whether a request becomes a transaction.
+func (r *request) isWrite() bool { return isWrite(r.op) && !r.local && r.refused == jute.Ok }
+
+// isForwarded tells whether a learner has to ask the leader for what a request wants.
+func (r *request) isForwarded() bool {
+	return r.isWrite() || (r.op == jute.OpSync && r.refused == jute.Ok)
+}

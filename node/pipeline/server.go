@@ -23,6 +23,7 @@ type Server struct {
 	now     Now
 
 	// The chain. What a role does not have is nil.
+	throttler   requestThrottler
 	first       requestProcessor
 	prep        *prepRequestProcessor
 	proposal    *proposalRequestProcessor
@@ -39,13 +40,11 @@ type Server struct {
 	// tracker is a leader's or standalone server's, learnerTracker another one's.
 	tracker        *sessionTracker
 	learnerTracker *learnerSessionTracker
+	local          *upgradeableSessionTracker
 	sessionID      int64 // the next to be given out
 
 	connections map[Conn]*connection
 	bySession   map[int64]*connection
-	outstanding int
-	paused      bool
-	resumedAt   time.Duration
 	inspectAt   time.Duration
 
 	running bool
@@ -73,6 +72,9 @@ func New(config Config, t *tree.Tree, now Now, outputs Outputs) *Server {
 		sessionID:   firstSessionID(config.ServerID, now.Wall),
 		connections: map[Conn]*connection{}, bySession: map[int64]*connection{},
 	}
+	s.throttler.server = s
+	local := config.LocalSessions && config.Role != Standalone
+	s.local = newUpgradeableSessionTracker(config.TickTime.Milliseconds(), now.Elapsed.Milliseconds(), local)
 	s.setUpChain()
 	return s
 }
@@ -102,19 +104,23 @@ func (s *Server) setUpChain() {
 		}
 		s.prep = s.newPrep(s.proposal, start)
 		s.proposal.prep = s.prep
-		s.first = &leaderRequestProcessor{next: s.prep}
+		s.first = &leaderRequestProcessor{server: s, next: s.prep}
 	case Follower, Observer:
 		s.learnerTracker = newLearnerSessionTracker()
 		s.commit = newCommitProcessor(final, true)
-		s.forwarding = &followerRequestProcessor{next: s.commit, learner: s.outputs.Learner}
+		s.forwarding = &followerRequestProcessor{server: s, next: s.commit, learner: s.outputs.Learner}
 		s.first = s.forwarding
 		if s.config.Role == Observer {
 			s.first = &observerRequestProcessor{s.forwarding}
 			return
 		}
 		s.sync.next = &sendAckRequestProcessor{learner: s.outputs.Learner}
+	case ReadOnly:
+		s.learnerTracker = newLearnerSessionTracker()
+		s.prep = s.newPrep(final, s.tree.LastZxid())
+		s.first = &readOnlyRequestProcessor{next: s.prep}
 	default:
-		invariant("a role", "Standalone, Leader, Follower or Observer", s.config.Role)
+		invariant("a role", "Standalone, Leader, Follower, Observer or ReadOnly", s.config.Role)
 	}
 }
 
@@ -147,6 +153,10 @@ func (s *Server) Tick(now Now) {
 			s.submit(&request{session: session, op: jute.OpCloseSession})
 		}
 		s.containers.tick(now)
+	}
+	for _, session := range s.local.expire(now.Elapsed.Milliseconds()) {
+		s.config.Log.Info("local session expired", "session", hex(session))
+		s.submit(&request{session: session, op: jute.OpCloseSession})
 	}
 	if now.Elapsed >= s.inspectAt {
 		s.inspectAt = now.Elapsed + inspectionInterval
@@ -226,9 +236,6 @@ func (s *Server) Synced(ticket disk.Ticket) {
 func (s *Server) Shutdown() []disk.Entry {
 	for _, c := range s.connectionsInOrder() {
 		s.closeConnection(c)
-	}
-	if s.paused {
-		s.setPaused(false) // or the next role's clients would never be heard
 	}
 	s.closed = true
 	s.sync.drain()

@@ -23,11 +23,12 @@ type sessionTracker struct {
 }
 
 type session struct {
-	id       int64
-	expiry   int64 // ms, a multiple of the tick
-	closing  bool
-	origin   Origin
-	hasOwner bool
+	id        int64
+	timeoutMs int32 // as last told
+	expiry    int64 // ms, a multiple of the tick
+	closing   bool
+	origin    Origin
+	hasOwner  bool
 }
 
 func newSessionTracker(tickMs, nowMs int64, unknown jute.Code) *sessionTracker {
@@ -52,6 +53,9 @@ func (t *sessionTracker) track(id int64, timeoutMs int32) {
 	t.expireAfter(s, timeoutMs)
 }
 
+// tracks tells whether a session is known, be it closing or not.
+func (t *sessionTracker) tracks(id int64) bool { return t.sessions[id] != nil }
+
 // touch tells that a session was heard of. It is false if the session is unknown or being closed.
 func (t *sessionTracker) touch(id int64, timeoutMs int32) bool {
 	s := t.sessions[id]
@@ -63,6 +67,7 @@ func (t *sessionTracker) touch(id int64, timeoutMs int32) bool {
 }
 
 func (t *sessionTracker) expireAfter(s *session, timeoutMs int32) {
+	s.timeoutMs = timeoutMs
 	expiry := t.roundUp(t.nowMs + int64(timeoutMs))
 	if expiry == s.expiry {
 		return

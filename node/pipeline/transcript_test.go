@@ -75,7 +75,9 @@ func (s *scene) note(format string, args ...any) {
 
 func (s *scene) Append(entry disk.Entry)  { s.note("append %s", describe(entry)) }
 func (s *scene) Applied(entry disk.Entry) { s.note("applied %#x", entry.Zxid) }
-func (s *scene) PauseReading(pause bool)  { s.note("pause reading: %v", pause) }
+func (s *scene) PauseReading(conn Conn, pause bool) {
+	s.note("client %d: pause reading: %v", conn, pause)
+}
 func (s *scene) Sync() disk.Ticket {
 	s.note("sync")
 	return s.w.Sync()

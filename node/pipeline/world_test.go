@@ -31,7 +31,7 @@ type world struct {
 	applied []disk.Entry
 	frames  map[Conn][][]byte
 	closed  map[Conn]bool
-	paused  bool
+	paused  map[Conn]bool
 	conns   Conn
 
 	// What a leader or learner said to the other servers.
@@ -81,7 +81,7 @@ func emptyWorld(t *testing.T, configure ...func(*Config)) (*world, Config) {
 		change(&config)
 	}
 	w := &world{
-		t: t, frames: map[Conn][][]byte{}, closed: map[Conn]bool{},
+		t: t, frames: map[Conn][][]byte{}, paused: map[Conn]bool{}, closed: map[Conn]bool{},
 		now: Now{Elapsed: 5 * time.Second, Wall: 1_700_000_000_000},
 		tree: tree.New(tree.Options{
 			DigestEnabled: config.DigestEnabled, ExtendedTypes: config.ExtendedTypes, Defects: config.Defects,
@@ -102,11 +102,11 @@ func withDefect(name defect.Name) func(*Config) {
 
 // Clients and Log.
 
-func (w *world) Send(conn Conn, frame []byte) { w.frames[conn] = append(w.frames[conn], frame) }
-func (w *world) Close(conn Conn)              { w.closed[conn] = true }
-func (w *world) PauseReading(pause bool)      { w.paused = pause }
-func (w *world) Append(entry disk.Entry)      { w.log = append(w.log, entry) }
-func (w *world) Applied(entry disk.Entry)     { w.applied = append(w.applied, entry) }
+func (w *world) Send(conn Conn, frame []byte)       { w.frames[conn] = append(w.frames[conn], frame) }
+func (w *world) Close(conn Conn)                    { w.closed[conn] = true }
+func (w *world) PauseReading(conn Conn, pause bool) { w.paused[conn] = pause }
+func (w *world) Append(entry disk.Entry)            { w.log = append(w.log, entry) }
+func (w *world) Applied(entry disk.Entry)           { w.applied = append(w.applied, entry) }
 func (w *world) Sync() disk.Ticket {
 	w.next++
 	w.tickets = append(w.tickets, w.next)

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -43,6 +44,8 @@ type clientConn struct {
 	address string // without the port
 	since   time.Time
 	out     *flow
+
+	paused atomic.Bool // the core wants nothing to be read
 
 	// Only the reader uses these.
 	fromCore time.Time // when the core last got a frame
@@ -224,7 +227,7 @@ func (c *clientConn) take(ctx context.Context, frame []byte) error {
 	c.facts.received++
 	idle := len(c.outstanding) == 0 && c.greeted
 	c.lock.Unlock()
-	if idle && now.Sub(c.fromCore) < c.port.touchInterval && c.readNow(frame, now) {
+	if idle && !c.port.mustTouch(now.Sub(c.fromCore)) && c.readNow(frame, now) {
 		return nil
 	}
 	c.fromCore = now
@@ -361,7 +364,7 @@ func (c *clientConn) waitForRoom(ctx context.Context) error {
 		c.lock.Lock()
 		full := len(c.outstanding) >= clientOutstandingMax || c.reads >= clientReadsMax
 		c.lock.Unlock()
-		if !full && c.out.queued() < clientQueueHigh && !c.port.paused.Load() {
+		if !full && c.out.queued() < clientQueueHigh && !c.paused.Load() {
 			return nil
 		}
 		c.settlePutOff()

@@ -8,7 +8,6 @@ import (
 	"net"
 	"sort"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -39,8 +38,6 @@ type clientPort struct {
 	// touchInterval is how often at least a frame of a connection goes through the core, which notes
 	// that the session is alive.
 	touchInterval time.Duration
-
-	paused atomic.Bool
 
 	lock      sync.Mutex
 	last      peer.Conn
@@ -186,11 +183,26 @@ func (p *clientPort) push() {
 	p.lock.Unlock()
 }
 
-// pause stops and resumes reading from all clients.
-func (p *clientPort) pause(pause bool) {
-	p.paused.Store(pause)
-	if !pause {
-		for _, c := range p.connections() {
+// touchIntervalFor is short enough that no session expires for the silence of its connection towards
+// the core: the core sees each connection several times in the shortest timeout, and in a tick.
+func touchIntervalFor(config *Config) time.Duration {
+	return min(config.TickTime, config.SessionTimeoutMin) / 4
+}
+
+// mustTouch tells whether a connection that the core has not heard of for so long must send its next
+// frame through the core.
+func (p *clientPort) mustTouch(silence time.Duration) bool { return silence >= p.touchInterval }
+
+// pause stops and resumes reading from clients.
+func (p *clientPort) pause(commands []peer.ClientReading) {
+	if len(commands) == 0 {
+		return
+	}
+	p.lock.Lock()
+	defer p.lock.Unlock()
+	for _, command := range commands {
+		if c := p.open[command.Conn]; c != nil {
+			c.paused.Store(command.Paused)
 			c.signalRoom()
 		}
 	}

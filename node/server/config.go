@@ -38,10 +38,12 @@ type Config struct {
 	SessionTimeoutMin time.Duration
 	SessionTimeoutMax time.Duration
 
-	ClientConnectionsMax int // per client address; 0 for no bound
-	QuorumListenOnAllIPs bool
-	SnapshotsRetained    int           // autopurge.snapRetainCount
-	PurgeInterval        time.Duration // 0: never
+	ClientConnectionsMax   int // per client address; 0 for no bound
+	QuorumListenOnAllIPs   bool
+	LocalSessions          bool          // localSessionsEnabled
+	LocalSessionsUpgrading bool          // localSessionsUpgradingEnabled
+	SnapshotsRetained      int           // autopurge.snapRetainCount
+	PurgeInterval          time.Duration // 0: never
 
 	// Warnings are what the reader of the configuration should be told, but can live with.
 	Warnings []string
@@ -120,6 +122,9 @@ type tuning struct {
 	snapshotSizeFactor float64
 	commitLogCount     int64
 	outstandingMax     int64
+	throttleMax        int64
+	throttleDropStale  bool
+	throttledOpWait    time.Duration
 	maxBuffer          int64
 	fieldMax           int64 // between servers and on disk
 	logPrealloc        int64
@@ -179,6 +184,9 @@ func (p Properties) tune() (tuning, error) {
 	}
 	t.commitLogCount = max(500, number("zookeeper.commitLogCount", 500, 1))
 	t.outstandingMax = number("zookeeper.globalOutstandingLimit", 1000, 1)
+	t.throttleMax = number("zookeeper.request_throttle_max_requests", 0, 0)
+	t.throttleDropStale = flag("zookeeper.request_throttle_drop_stale", true)
+	t.throttledOpWait = time.Duration(number("zookeeper.throttled_op_wait_time", 0, 0)) * time.Millisecond
 	t.maxBuffer = number("jute.maxbuffer", jute.MaxBufferDefault, kib)
 	t.fieldMax = t.maxBuffer + max(kib, number("zookeeper.jute.maxbuffer.extrasize", t.maxBuffer, 0))
 	t.logPrealloc = number("zookeeper.preAllocSize", 65536, 0) * kib

@@ -67,7 +67,7 @@ func (s *shell) open(ctx context.Context) error {
 	s.client = &clientPort{
 		listener: listener, core: s.core, log: s.log, stats: stats,
 		connectionsMax: c.ClientConnectionsMax, frameMax: int(t.maxBuffer), sessionlessTimeout: t.sessionlessTimeout,
-		touchInterval: min(c.TickTime, c.SessionTimeoutMin) / 4,
+		touchInterval: touchIntervalFor(c),
 		open:          map[peer.Conn]*clientConn{}, byAddress: map[string]int{},
 	}
 	s.client.words = &words{
@@ -161,9 +161,13 @@ func (s *shell) openStore(options tree.Options) error {
 		TickTime: c.TickTime, InitLimit: c.InitLimit, SyncLimit: c.SyncLimit,
 		SessionTimeoutMin: c.SessionTimeoutMin, SessionTimeoutMax: c.SessionTimeoutMax,
 		SnapCount: int(t.snapCount), SnapSizeBytes: t.snapSizeBytes, SnapshotSizeFactor: t.snapshotSizeFactor,
-		CommitLogCount: int(t.commitLogCount), OutstandingMax: int(t.outstandingMax), MaxBuffer: int(t.maxBuffer),
+		CommitLogCount: int(t.commitLogCount), OutstandingMax: int(t.outstandingMax),
+		ThrottleMax: int(t.throttleMax), ThrottleKeepStale: !t.throttleDropStale, ThrottledOpWait: t.throttledOpWait,
+		ReadOnlyMode: t.readOnlyMode, LocalSessions: c.LocalSessions, LocalSessionsUpgrading: c.LocalSessionsUpgrading,
+		MaxBuffer:    int(t.maxBuffer),
 		LeaderServes: t.leaderServes, SyncByQuorum: t.syncByQuorum,
 		SuperDigest: t.superDigest, SkipACL: t.skipACL, EnforceQuota: t.enforceQuota,
+		NotificationIntervalMin: t.notificationMin, NotificationIntervalMax: t.notificationMax,
 		Tree: options, Random: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 		Defects: t.defects, Log: s.log, Reader: s.store,
 	}, state, s.core.clock.now())
@@ -238,9 +242,7 @@ func (s *shell) clients(frames []peer.ClientOutput) { s.client.deliver(frames) }
 
 func (s *shell) others(ready *peer.Ready) {
 	s.client.push()
-	if ready.PauseReading != nil {
-		s.client.pause(*ready.PauseReading)
-	}
+	s.client.pause(ready.Reading)
 	if s.config.Standalone {
 		return
 	}

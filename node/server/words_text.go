@@ -53,6 +53,9 @@ func decimal(v float64) string {
 var modes = map[string]string{"leading": "leader", "following": "follower", "observing": "observer"}
 
 func mode(state peer.State) string {
+	if state.ReadOnly {
+		return "read-only"
+	}
 	if word, found := modes[state.Role]; found {
 		return word
 	}
@@ -63,20 +66,31 @@ func (w *words) isro(state peer.State) string {
 	if !state.Serving {
 		return "null"
 	}
+	if state.ReadOnly {
+		return "ro"
+	}
 	return "rw"
 }
 
 func (w *words) srvr(state peer.State) string {
-	return "Zookeeper version: " + version() + "\n" + w.serverLines(state)
+	return versionLines(state) + w.serverLines(state)
 }
 
 func (w *words) stat(state peer.State) string {
 	var text strings.Builder
-	fmt.Fprintf(&text, "Zookeeper version: %s\nClients:\n", version())
+	text.WriteString(versionLines(state) + "Clients:\n")
 	for _, c := range w.clients.connections() {
 		text.WriteString(c.describe(true) + "\n")
 	}
 	return text.String() + "\n" + w.serverLines(state)
+}
+
+func versionLines(state peer.State) string {
+	text := "Zookeeper version: " + version() + "\n"
+	if state.ReadOnly {
+		text += "READ-ONLY mode; serving only read-only clients\n"
+	}
+	return text
 }
 
 func (w *words) serverLines(state peer.State) string {

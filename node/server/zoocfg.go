@@ -199,7 +199,11 @@ func (r *reader) take(l line) error {
 		err := setNumber(&hours, l, 0, 1<<20)
 		c.PurgeInterval = time.Duration(hours) * time.Hour
 		return err
-	case "reconfigEnabled", "localSessionsEnabled", "localSessionsUpgradingEnabled":
+	case "localSessionsEnabled":
+		return setFlag(&c.LocalSessions, l)
+	case "localSessionsUpgradingEnabled":
+		return setFlag(&c.LocalSessionsUpgrading, l)
+	case "reconfigEnabled":
 		on := false
 		if err := setFlag(&on, l); err != nil || !on {
 			return err

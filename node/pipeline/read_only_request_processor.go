@@ -1,0 +1,16 @@
+package pipeline
+
+import "ordeal/node/jute"
+
+// readOnlyRequestProcessor is where requests enter a server that has lost its ensemble and serves what it has
+// to clients that agreed to that. Whatever would need the ensemble is refused.
+type readOnlyRequestProcessor struct {
+	next requestProcessor
+}
+
+func (p *readOnlyRequestProcessor) processRequest(r *request) {
+	if r.isForwarded() || r.op == jute.OpCheck {
+		r.refused = jute.NotReadOnly
+	}
+	p.next.processRequest(r)
+}
