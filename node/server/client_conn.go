@@ -87,6 +87,7 @@ type connFacts struct {
 	lastZxid       int64
 	lastResponse   time.Time
 	lastLatency    int64 // ms
+	answersWord    bool
 }
 
 func newClientConn(port *clientPort, id peer.Conn, tcp net.Conn, address string) *clientConn {
@@ -112,6 +113,7 @@ func (c *clientConn) run(server context.Context) {
 	})()
 	impatience := time.AfterFunc(c.port.sessionlessTimeout, func() {
 		if c.session() == 0 {
+			c.port.stats.sessionless.Add(1)
 			c.port.log.Info("no session was asked for in time", "client", c.name())
 			c.tcp.Close()
 		}
@@ -124,12 +126,14 @@ func (c *clientConn) run(server context.Context) {
 		return
 	}
 	if word := string(first[:]); c.port.words.known(word) {
-		c.answerWord(ctx, word)
+		c.answerWord(in, word)
 		return
 	}
 	if !c.port.core.tell(ctx, func(p *peer.Peer) { p.ClientConnected(c.id, c.address) }) {
 		return
 	}
+	c.port.stats.requests.Add(1)
+	defer c.port.stats.drops.Add(1)
 	writing := make(chan struct{})
 	go func() {
 		defer close(writing)
@@ -169,13 +173,21 @@ func (c *clientConn) closeWriting() {
 }
 
 // answerWord answers a four-letter word and ends the connection.
-func (c *clientConn) answerWord(ctx context.Context, word string) {
+func (c *clientConn) answerWord(in io.Reader, word string) {
 	c.tcp.SetDeadline(time.Now().Add(clientLinger))
 	c.lock.Lock()
 	c.facts.received++
+	c.facts.answersWord = true
 	c.lock.Unlock()
 	c.port.stats.received.Add(1)
-	text := c.port.words.answer(ctx, word)
+	if word == "stmk" {
+		var mask [traceMaskSize]byte
+		if _, err := io.ReadFull(in, mask[:]); err != nil {
+			return
+		}
+		c.port.words.setTraceMask(mask[:])
+	}
+	text := c.port.words.answer(word)
 	if _, err := io.WriteString(c.tcp, text); err != nil {
 		return
 	}
@@ -200,10 +212,11 @@ func (c *clientConn) read(ctx context.Context, in io.Reader, length [4]byte) err
 	for {
 		size := int(int32(binary.BigEndian.Uint32(length[:])))
 		if size < 0 || size > c.port.frameMax {
+			c.port.stats.tooLarge.Add(1)
 			return fmt.Errorf("a frame of %d bytes: at most %d (jute.maxbuffer) are allowed", size, c.port.frameMax)
 		}
-		frame := make([]byte, size)
-		if _, err := io.ReadFull(in, frame); err != nil {
+		frame, err := readFull(in, size)
+		if err != nil {
 			return fmt.Errorf("a frame of %d bytes is incomplete: %w", size, err)
 		}
 		if err := c.take(ctx, frame); err != nil {
@@ -218,11 +231,26 @@ func (c *clientConn) read(ctx context.Context, in io.Reader, length [4]byte) err
 	}
 }
 
+// claimMax is how many bytes are made room for on the mere word of whoever sends them.
+const claimMax = 64 << 10
+
+// readFull reads so many bytes. Room is made as they come: a length costs its sender nothing.
+func readFull(in io.Reader, size int) ([]byte, error) {
+	data := make([]byte, min(size, claimMax))
+	for read := 0; ; {
+		n, err := io.ReadFull(in, data[read:])
+		if read += n; err != nil || read == size {
+			return data, err
+		}
+		data = append(data, make([]byte, min(size-read, len(data)))...)
+	}
+}
+
 // take hands a frame to the core, or answers it at once if it is a plain read and nothing of this
 // connection is under way.
 func (c *clientConn) take(ctx context.Context, frame []byte) error {
 	now := time.Now()
-	c.port.stats.received.Add(1)
+	c.port.stats.receivedFrame(len(frame))
 	c.lock.Lock()
 	c.facts.received++
 	idle := len(c.outstanding) == 0 && c.greeted
@@ -290,16 +318,18 @@ func requestOf(frame []byte, hasHeader bool, arrived time.Time) request {
 // The xid of a watch event, which answers no request.
 const xidEvent = -1
 
+func isEvent(frame []byte) bool {
+	return len(frame) >= 4 && int32(binary.BigEndian.Uint32(frame)) == xidEvent
+}
+
 // send queues a frame of the core. It is called under the core's lock.
 func (c *clientConn) send(frame []byte) {
 	c.lock.Lock()
 	if !c.greeted {
 		c.greet(frame)
 	}
-	if len(frame) >= 4 {
-		if xid := int32(binary.BigEndian.Uint32(frame)); xid != xidEvent {
-			c.settle(xid, frame)
-		}
+	if len(frame) >= 4 && !isEvent(frame) {
+		c.settle(int32(binary.BigEndian.Uint32(frame)), frame)
 	}
 	c.lock.Unlock()
 	c.queue(frame)
@@ -307,7 +337,7 @@ func (c *clientConn) send(frame []byte) {
 }
 
 func (c *clientConn) queue(frame []byte) {
-	c.port.stats.sent.Add(1)
+	c.port.stats.sentFrame(len(frame), isEvent(frame))
 	c.lock.Lock()
 	c.facts.sent++
 	c.lock.Unlock()
@@ -354,7 +384,7 @@ func (c *clientConn) answered(r request, reply []byte) {
 		c.facts.lastZxid = int64(binary.BigEndian.Uint64(reply[4:]))
 	}
 	c.latency.add(now.Sub(r.arrived))
-	c.port.stats.latency.add(now.Sub(r.arrived))
+	c.port.stats.answered(r.op, now.Sub(r.arrived))
 }
 
 // waitForRoom keeps the reader from taking more while the client has much outstanding or does not

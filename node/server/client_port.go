@@ -33,6 +33,7 @@ type clientPort struct {
 	group    *errgroup.Group
 
 	connectionsMax     int // per address; 0 for no bound
+	allConnectionsMax  int // of all addresses together; 0 for no bound
 	frameMax           int // bytes, jute.maxbuffer
 	sessionlessTimeout time.Duration
 	// touchInterval is how often at least a frame of a connection goes through the core, which notes
@@ -97,10 +98,17 @@ func (p *clientPort) serve(ctx context.Context) error {
 func (p *clientPort) welcome(ctx context.Context, tcp net.Conn) {
 	address := addressOf(tcp)
 	p.lock.Lock()
-	if p.connectionsMax > 0 && p.byAddress[address] >= p.connectionsMax {
+	tooMany := ""
+	switch {
+	case p.connectionsMax > 0 && p.byAddress[address] >= p.connectionsMax:
+		tooMany = "too many connections from one address"
+	case p.allConnectionsMax > 0 && len(p.open) >= p.allConnectionsMax:
+		tooMany = "too many connections"
+	}
+	if tooMany != "" {
 		p.lock.Unlock()
-		p.stats.rejected.Add(1)
-		p.log.Warn("too many connections from one address", "client", tcp.RemoteAddr().String(), "max", p.connectionsMax)
+		p.stats.refused.Add(1)
+		p.log.Warn(tooMany, "client", tcp.RemoteAddr().String(), "maxClientCnxns", p.connectionsMax, "maxCnxns", p.allConnectionsMax)
 		tcp.Close()
 		return
 	}
@@ -206,6 +214,17 @@ func (p *clientPort) pause(commands []peer.ClientReading) {
 			c.signalRoom()
 		}
 	}
+}
+
+// sessions returns the session of every open connection that has one.
+func (p *clientPort) sessions() map[peer.Conn]int64 {
+	sessions := map[peer.Conn]int64{}
+	for _, c := range p.connections() {
+		if session := c.session(); session != 0 {
+			sessions[c.id] = session
+		}
+	}
+	return sessions
 }
 
 // connections returns all open connections, oldest first.

@@ -69,12 +69,12 @@ func TestWords(t *testing.T) {
 		"ruok": `imok`,
 		"isro": `rw`,
 		"srvr": versionLine + serverLines,
-		"stat": versionLine + `Clients:\n` + brief + `\)\n( /127.0.0.1:\d+\[1\]\(queued=0,recved=1,sent=0\)\n)+\n` + serverLines,
-		"cons": brief + `,sid=0x[0-9a-f]+,lop=GETD,est=\d+,to=4000,lcxid=0x1,lzxid=0x1,lresp=\d+,llat=\d+,minlat=\d+,avglat=\d+,maxlat=\d+\)\n( /127.0.0.1:\d+\[1\]\(queued=0,recved=1,sent=0\)\n)+\n`,
+		"stat": versionLine + `Clients:\n` + brief + `\)\n( /127.0.0.1:\d+\[0\]\(queued=0,recved=1,sent=0\)\n)+\n` + serverLines,
+		"cons": brief + `,sid=0x[0-9a-f]+,lop=GETD,est=\d+,to=4000,lcxid=0x1,lzxid=0x1,lresp=\d+,llat=\d+,minlat=\d+,avglat=\d+,maxlat=\d+\)\n( /127.0.0.1:\d+\[0\]\(queued=0,recved=1,sent=0\)\n)+\n`,
 		"conf": fmt.Sprintf(`clientPort=%d\nsecureClientPort=-1\ndataDir=%s/version-2\ndataDirSize=\d+\ndataLogDir=%s/version-2\ndataLogSize=\d+\ntickTime=200\nmaxClientCnxns=60\nminSessionTimeout=400\nmaxSessionTimeout=4000\nclientPortListenBacklog=-1\nserverId=0\n`, r.config.ClientPort, dir, dir),
 		"dirs": `datadir_size: \d+\nlogdir_size: \d+\n`,
 		"envi": `Environment:\nzookeeper.version=3\.8\.0-.*\nhost.name=.*\n(?s:.*)`,
-		"mntr": `(zk_[a-z_]+\t.*\n)+`,
+		"mntr": `(zk_[a-z0-9_]+\t.*\n)+`,
 	} {
 		t.Run(word, func(t *testing.T) {
 			require.Regexp(t, "^"+want+"$", r.word(word))

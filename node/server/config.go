@@ -125,6 +125,7 @@ type tuning struct {
 	throttleMax        int64
 	throttleDropStale  bool
 	throttledOpWait    time.Duration
+	allConnectionsMax  int64 // zookeeper.maxCnxns
 	maxBuffer          int64
 	fieldMax           int64 // between servers and on disk
 	logPrealloc        int64
@@ -187,6 +188,7 @@ func (p Properties) tune() (tuning, error) {
 	t.throttleMax = number("zookeeper.request_throttle_max_requests", 0, 0)
 	t.throttleDropStale = flag("zookeeper.request_throttle_drop_stale", true)
 	t.throttledOpWait = time.Duration(number("zookeeper.throttled_op_wait_time", 0, 0)) * time.Millisecond
+	t.allConnectionsMax = number("zookeeper.maxCnxns", 0, 0)
 	t.maxBuffer = number("jute.maxbuffer", jute.MaxBufferDefault, kib)
 	t.fieldMax = t.maxBuffer + max(kib, number("zookeeper.jute.maxbuffer.extrasize", t.maxBuffer, 0))
 	t.logPrealloc = number("zookeeper.preAllocSize", 65536, 0) * kib

@@ -165,20 +165,6 @@ func (c *core) giveUpTurn() {
 	}
 }
 
-// state asks the peer how it is.
-func (c *core) state(ctx context.Context) (peer.State, bool) {
-	answer := make(chan peer.State, 1)
-	if !c.tell(ctx, func(p *peer.Peer) { answer <- p.State() }) {
-		return peer.State{}, false
-	}
-	select {
-	case state := <-answer:
-		return state, true
-	case <-ctx.Done():
-		return peer.State{}, false
-	}
-}
-
 // run drives the peer until ctx is done or the peer can't go on. It leaves the peer stopped, with its
 // last outputs distributed.
 func (c *core) run(ctx context.Context) error {

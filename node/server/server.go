@@ -15,6 +15,7 @@ import (
 	"ordeal/node/disk"
 	"ordeal/node/jute"
 	"ordeal/node/peer"
+	"ordeal/node/server/metrics"
 	"ordeal/node/store"
 	"ordeal/node/tree"
 )
@@ -26,7 +27,7 @@ func Run(ctx context.Context, config *Config, log *slog.Logger) error {
 	for _, warning := range config.Warnings {
 		log.Warn(warning)
 	}
-	s := &shell{config: config, log: log}
+	s := &shell{config: config, log: log, metrics: metrics.NewRegistry()}
 	if err := s.open(ctx); err != nil {
 		s.closeListeners()
 		return err
@@ -42,6 +43,7 @@ type shell struct {
 	store  *store.Store
 	// backlog is what waits for the disk.
 	backlog backlog
+	metrics *metrics.Registry
 	group   *errgroup.Group
 	ports   context.Context // ends after the core has
 
@@ -63,16 +65,18 @@ func (s *shell) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	stats := &serverStats{}
+	stats := newServerStats(s.metrics)
 	s.client = &clientPort{
 		listener: listener, core: s.core, log: s.log, stats: stats,
-		connectionsMax: c.ClientConnectionsMax, frameMax: int(t.maxBuffer), sessionlessTimeout: t.sessionlessTimeout,
-		touchInterval: touchIntervalFor(c),
+		connectionsMax: c.ClientConnectionsMax, allConnectionsMax: int(t.allConnectionsMax), frameMax: int(t.maxBuffer),
+		sessionlessTimeout: t.sessionlessTimeout, touchInterval: touchIntervalFor(c),
 		open:          map[peer.Conn]*clientConn{}, byAddress: map[string]int{},
 	}
 	s.client.words = &words{
 		config: c, allowed: allowedWords(t), core: s.core, clients: s.client, stats: stats, startedAt: time.Now(),
+		metrics: s.metrics,
 	}
+	s.client.words.traceMask.Store(traceMaskDefault)
 	options := tree.Options{ExtendedTypes: t.extendedTypes, DigestEnabled: t.digestEnabled, Defects: t.defects}
 	if !c.Standalone {
 		if err := s.openQuorumPorts(ctx, options); err != nil {

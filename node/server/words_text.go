@@ -133,13 +133,21 @@ var lastOperations = map[jute.OpCode]string{
 	jute.OpReconfig: "RECO", jute.OpGetEphemerals: "GETE", jute.OpGetAllChildrenNumber: "GACN", jute.OpWhoAmI: "HOMI",
 }
 
+// interest is what Apache shows of the events that it waits for: none while it answers a word, or
+// else input.
+func (c *clientConn) interest() int {
+	if c.facts.answersWord {
+		return 0
+	}
+	return 1
+}
+
 // describe is a connection's line in stat (brief) and cons.
 func (c *clientConn) describe(brief bool) string {
 	least, average, most := c.latency.get()
 	c.lock.Lock()
 	defer c.lock.Unlock()
-	// Apache shows which events it waits for; a reader of ours always waits for input.
-	text := fmt.Sprintf(" /%s[1](queued=%d,recved=%d,sent=%d", c.name(), len(c.outstanding), c.facts.received, c.facts.sent)
+	text := fmt.Sprintf(" /%s[%d](queued=%d,recved=%d,sent=%d", c.name(), c.interest(), len(c.outstanding), c.facts.received, c.facts.sent)
 	if brief || c.facts.session == 0 {
 		return text + ")"
 	}
@@ -209,68 +217,41 @@ func (w *words) dirs(peer.State) string {
 	return fmt.Sprintf("datadir_size: %d\nlogdir_size: %d\n", directorySize(w.config.snapshotDir()), directorySize(w.config.logDir()))
 }
 
-func (w *words) mntr(state peer.State) string {
-	var text strings.Builder
-	print := func(key string, value any) { fmt.Fprintf(&text, "zk_%s\t%v\n", key, value) }
-	least, average, most := w.stats.latency.get()
-	print("version", version())
-	print("server_state", mode(state))
-	if !w.config.Standalone {
-		print("peer_state", strings.ToLower(state.Role)+" - "+state.Phase)
-		print("quorum_size", len(w.config.Membership.Voters()))
-	}
-	print("avg_latency", decimal(average))
-	print("max_latency", most)
-	print("min_latency", least)
-	print("packets_received", w.stats.received.Load())
-	print("packets_sent", w.stats.sent.Load())
-	print("num_alive_connections", len(w.clients.connections()))
-	print("connection_rejected", w.stats.rejected.Load())
-	print("outstanding_requests", state.Outstanding)
-	print("znode_count", state.Nodes)
-	print("watch_count", state.Watches)
-	print("ephemerals_count", state.Ephemerals)
-	print("approximate_data_size", state.DataSize)
-	print("global_sessions", state.Sessions)
-	print("local_sessions", 0)
-	open, most64 := fileDescriptors()
-	print("open_file_descriptor_count", open)
-	print("max_file_descriptor_count", most64)
-	print("uptime", time.Since(w.startedAt).Milliseconds())
-	if mode(state) == "leader" {
-		last, least, most := proposalSizes(state)
-		print("learners", state.Learners)
-		print("last_proposal_size", last)
-		print("max_proposal_size", most)
-		print("min_proposal_size", least)
-	}
-	return text.String()
-}
-
-func environment() string {
-	var text strings.Builder
-	text.WriteString("Environment:\n")
-	print := func(key, value string) { fmt.Fprintf(&text, "%s=%s\n", key, value) }
+// environment is what is known of the process and its machine, under the names of Java's properties
+// where those have a meaning here.
+func environment() []setting {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "<NA>"
 	}
-	print("zookeeper.version", version())
-	print("host.name", host)
-	print("go.version", runtime.Version())
-	print("java.io.tmpdir", os.TempDir())
-	print("os.name", "Linux")
-	print("os.arch", runtime.GOARCH)
+	list := []setting{
+		{"zookeeper.version", version()}, {"host.name", host}, {"go.version", runtime.Version()},
+		{"java.io.tmpdir", os.TempDir()}, {"os.name", "Linux"}, {"os.arch", runtime.GOARCH},
+	}
 	var system unix.Utsname
 	if unix.Uname(&system) == nil {
-		print("os.version", unix.ByteSliceToString(system.Release[:]))
+		list = append(list, setting{"os.version", unix.ByteSliceToString(system.Release[:])})
 	}
 	if self, err := user.Current(); err == nil {
-		print("user.name", self.Username)
-		print("user.home", self.HomeDir)
+		list = append(list, setting{"user.name", self.Username}, setting{"user.home", self.HomeDir})
 	}
 	if dir, err := os.Getwd(); err == nil {
-		print("user.dir", dir)
+		list = append(list, setting{"user.dir", dir})
+	}
+	var memory runtime.MemStats
+	runtime.ReadMemStats(&memory)
+	const mib = 1 << 20
+	return append(list,
+		setting{"os.memory.free", strconv.FormatUint((memory.HeapIdle-memory.HeapReleased)/mib, 10) + "MB"},
+		setting{"os.memory.total", strconv.FormatUint(memory.Sys/mib, 10) + "MB"},
+	)
+}
+
+func environmentText() string {
+	var text strings.Builder
+	text.WriteString("Environment:\n")
+	for _, s := range environment() {
+		fmt.Fprintf(&text, "%s=%s\n", s.name, s.value)
 	}
 	return text.String()
 }
