@@ -41,6 +41,40 @@ const (
 	ForgetSeen Name = "forget-seen"
 	// ForgetEpochs makes a server keep its accepted epoch in memory only.
 	ForgetEpochs Name = "forget-epochs"
+	// LeadAlone makes a server that looks believe that it leads when followers of an earlier time say
+	// so, without having been elected anew.
+	LeadAlone Name = "lead-alone"
+	// CircularVotes compares votes by zxid and id without having compared their epochs first.
+	CircularVotes Name = "circular-votes"
+	// KeepDirtyMemory makes a server that looks stand by its memory alone, and forget what it has
+	// logged and not applied.
+	KeepDirtyMemory Name = "keep-dirty-memory"
+	// KeepPartialSnapshot makes a learner take over a leader's tree at SNAP, in memory, before the
+	// synchronisation is complete.
+	KeepPartialSnapshot Name = "keep-partial-snapshot"
+	// LogAfterUpToDate makes a learner log the leader's history only at UPTODATE.
+	LogAfterUpToDate Name = "log-after-uptodate"
+	// LoseEarlyProposals makes a learner forget, at NEWLEADER, the proposals that were not committed
+	// yet.
+	LoseEarlyProposals Name = "lose-early-proposals"
+	// EpochBeforeLog makes a learner write currentEpoch before the leader's history is on disk.
+	EpochBeforeLog Name = "epoch-before-log"
+	// AckNewLeaderBeforeLog makes a learner acknowledge NEWLEADER before the history is on disk.
+	AckNewLeaderBeforeLog Name = "ack-newleader-before-log"
+	// FirstAckCounts makes a learner acknowledge what it logs before NEWLEADER, and the leader take
+	// the first ACK for that of NEWLEADER.
+	FirstAckCounts Name = "first-ack-counts"
+	// LeaveLoggerBehind makes a server that leaves its leader look for another one while its log is
+	// still being written.
+	LeaveLoggerBehind Name = "leave-logger-behind"
+	// SnapshotUncommitted makes a server that begins to lead write a snapshot of all that it has
+	// logged, and TRUNC leave snapshots that are too new.
+	SnapshotUncommitted Name = "snapshot-uncommitted"
+	// GoOnAfterDiskError makes a server go on with what it has in memory after its log failed.
+	GoOnAfterDiskError Name = "go-on-after-disk-error"
+	// HoleInHistory leaves transactions of the synchronisation out of the history in memory, from
+	// which a later leader brings others up to date.
+	HoleInHistory Name = "hole-in-history"
 )
 
 // Description tells people about a defect, and the harness how to look for it.
@@ -52,6 +86,8 @@ type Description struct {
 	Summary string
 	// Guarantees are the checkers that may name it; the first is the most telling.
 	Guarantees []string
+	// Inside are the invariants of the simulator that may name it before any client sees something.
+	Inside []string
 	// Workloads and Nemeses are what brings it out.
 	Workloads []string
 	Nemeses   []string

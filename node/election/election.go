@@ -5,6 +5,7 @@ import (
 	"math"
 	"time"
 
+	"ordeal/node/defect"
 	"ordeal/node/quorum"
 )
 
@@ -24,6 +25,7 @@ const notACandidate = math.MinInt64
 
 // Options is what an election must know before its first input.
 type Options struct {
+	Defects    defect.Set
 	MyID       int64
 	Membership *quorum.Config
 	// FinalizeWait, NotificationIntervalMin and NotificationIntervalMax default to the constants of
@@ -275,7 +277,7 @@ func (e *FastLeaderElection) receiveSettled(from int64, n Notification) {
 // must have said so, or must be this server in its present round.
 func (e *FastLeaderElection) leaderAgrees(votes map[int64]heard, n Notification) bool {
 	if n.Leader == e.options.MyID {
-		return n.ElectionEpoch == e.round
+		return n.ElectionEpoch == e.round || e.options.Defects.On(defect.LeadAlone)
 	}
 	leader, known := votes[n.Leader]
 	return known && leader.state == Leading
@@ -306,7 +308,12 @@ func (e *FastLeaderElection) supports(votes map[int64]heard, vote heard) bool {
 
 // preferred is better, except that a server without weight cannot be elected.
 func (e *FastLeaderElection) preferred(offered, present Vote) bool {
-	return e.verifier.Weight(offered.Leader) != 0 && offered.better(present)
+	better := offered.better(present)
+	if e.options.Defects.On(defect.CircularVotes) {
+		better = offered.PeerEpoch > present.PeerEpoch || offered.PeerEpoch == present.PeerEpoch && offered.Zxid > present.Zxid ||
+			offered.Zxid == present.Zxid && offered.Leader > present.Leader
+	}
+	return e.verifier.Weight(offered.Leader) != 0 && better
 }
 
 // propose changes this server's vote in the present round and counts it.

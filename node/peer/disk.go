@@ -60,6 +60,14 @@ func (p *Peer) DiskDone(result disk.Result) {
 // orderOrFail is order for operations that must not fail.
 func (p *Peer) orderOrFail(operation disk.Operation, what string, done func(disk.Result)) {
 	p.order(operation, func(result disk.Result) {
+		if result.Err != nil && p.defective(defect.GoOnAfterDiskError) {
+			if p.role == leaving {
+				done(result)
+			} else {
+				p.leaveReason = what + " failed"
+			}
+			return
+		}
 		if result.Err != nil {
 			p.fail(fmt.Errorf("peer: %s failed, the disk can no longer be trusted: %w", what, result.Err))
 			return
@@ -70,7 +78,7 @@ func (p *Peer) orderOrFail(operation disk.Operation, what string, done func(disk
 
 // append puts an entry behind the log.
 func (p *Peer) append(entry disk.Entry) {
-	if !zab.Follows(entry.Zxid, p.logEnd) && !p.defective(defect.SkipTrunc) {
+	if !zab.Follows(entry.Zxid, p.logEnd) && !p.strays() {
 		panic(fmt.Sprintf("peer: transaction %#x cannot follow %#x in the log", entry.Zxid, p.logEnd))
 	}
 	p.logEnd = entry.Zxid
@@ -91,6 +99,12 @@ func (p *Peer) snapshotIfDue() {
 	if !due || d.snapshotting {
 		return
 	}
+	p.takeSnapshot()
+}
+
+// takeSnapshot writes the tree down beside everything else.
+func (p *Peer) takeSnapshot() {
+	d := &p.disk
 	d.snapshotting = true
 	d.chooseSnapshotAt(p.config)
 	p.order(disk.Operation{Kind: disk.TakeSnapshot, Snapshot: p.tree.Snapshot()}, func(result disk.Result) {
@@ -146,6 +160,14 @@ func (p *Peer) install(incoming *tree.Tree, done func()) {
 		p.disk.chooseSnapshotAt(p.config)
 		done()
 	})
+}
+
+// keepPartial takes over a tree in memory alone: defect.KeepPartialSnapshot.
+func (p *Peer) keepPartial(message LearnerMessage) {
+	message.Incoming.SetLastZxid(message.Packet.Zxid)
+	p.tree = message.Incoming
+	p.history = zab.NewHistory(p.config.CommitLogCount, nil, p.tree.LastZxid())
+	p.logged, p.logEnd, p.appliedEnd = nil, p.history.Last(), p.history.Last()
 }
 
 // saveAcceptedEpoch and saveCurrentEpoch write an epoch file.

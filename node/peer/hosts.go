@@ -3,6 +3,7 @@ package peer
 import (
 	"fmt"
 
+	"ordeal/node/defect"
 	"ordeal/node/disk"
 	"ordeal/node/jute"
 	"ordeal/node/pipeline"
@@ -84,6 +85,9 @@ func (h learnerHost) Apply(entry disk.Entry) {
 	h.applied(entry)
 	if err := h.apply(entry); err != nil {
 		h.fail(err)
+	}
+	if h.defective(defect.HoleInHistory) {
+		h.history.Forget()
 	}
 }
 

@@ -88,7 +88,7 @@ func New(config Config, state *disk.State, now Now) *Peer {
 		return p
 	}
 	p.election = election.New(election.Options{
-		MyID: config.MyID, Membership: config.Membership,
+		MyID: config.MyID, Membership: config.Membership, Defects: config.Defects,
 		NotificationIntervalMin: config.NotificationIntervalMin, NotificationIntervalMax: config.NotificationIntervalMax,
 	})
 	p.election.Tick(now.Elapsed)
@@ -203,6 +203,9 @@ func (p *Peer) LeaderConnected(attempt uint64) {
 // LeaderPacket takes a packet from the leader.
 func (p *Peer) LeaderPacket(attempt uint64, message LearnerMessage) {
 	if p.learner != nil && attempt == p.attempt {
+		if message.Incoming != nil && p.defective(defect.KeepPartialSnapshot) {
+			p.keepPartial(message)
+		}
 		p.learner.Packet(zab.Message(message))
 		p.settle()
 	}
@@ -286,3 +289,16 @@ func (p *Peer) fail(err error) {
 
 // defective tells whether a defect is switched on.
 func (p *Peer) defective(name defect.Name) bool { return p.config.Defects.On(name) }
+
+// strays tells whether a defect is switched on under which memory and log may part ways.
+func (p *Peer) strays() bool {
+	for _, name := range []defect.Name{
+		defect.SkipTrunc, defect.KeepDirtyMemory, defect.KeepPartialSnapshot, defect.LogAfterUpToDate,
+		defect.LeaveLoggerBehind, defect.SnapshotUncommitted, defect.GoOnAfterDiskError, defect.HoleInHistory,
+	} {
+		if p.defective(name) {
+			return true
+		}
+	}
+	return false
+}

@@ -51,6 +51,9 @@ func (p *Peer) follow(decision election.Decision) {
 			SyncByQuorum: p.config.SyncByQuorum, Defects: p.config.Defects, Log: p.log,
 		}, p.now.Elapsed, leaderHost{p})
 		p.leader.Start()
+		if p.defective(defect.SnapshotUncommitted) {
+			p.takeSnapshot()
+		}
 	case election.Following, election.Observing:
 		p.role = following
 		if decision.Role == election.Observing {
@@ -140,7 +143,15 @@ func (p *Peer) leave() {
 		return
 	}
 	p.role = leaving
+	if p.defective(defect.LeaveLoggerBehind) {
+		p.readBack()
+		p.look()
+		return
+	}
 	p.orderOrFail(disk.Operation{Kind: disk.Sync}, "syncing the log", func(disk.Result) {
+		if p.defective(defect.KeepDirtyMemory) || p.defective(defect.GoOnAfterDiskError) {
+			p.logged, p.logEnd = nil, p.history.Last()
+		}
 		p.fastForward()
 		p.look()
 	})
@@ -156,6 +167,9 @@ func (p *Peer) fastForward() {
 		}
 	}
 	p.logged = nil
+	if p.strays() {
+		p.logEnd = p.history.Last()
+	}
 	if p.history.Last() != p.logEnd {
 		panic(fmt.Sprintf("peer: memory ends at %#x after the fast-forward, the log at %#x", p.history.Last(), p.logEnd))
 	}
@@ -180,8 +194,31 @@ func (p *Peer) applied(entry disk.Entry) {
 	switch {
 	case len(p.logged) > 0 && p.logged[0].Zxid == entry.Zxid:
 		p.logged = p.logged[1:]
+	case p.strays():
 	case len(p.logged) > 0 || !zab.Follows(entry.Zxid, p.logEnd):
 		panic(fmt.Sprintf("peer: %#x was applied, but it is not the next entry of the log", entry.Zxid))
 	}
 	p.appliedEnd = entry.Zxid
+}
+
+// readBack makes what the disk holds at this moment part of the tree, whatever it is still writing:
+// defect.LeaveLoggerBehind.
+func (p *Peer) readBack() {
+	entries, err := p.config.Reader.ReadFrom(p.history.Last(), 0)
+	if err != nil {
+		p.fail(err)
+		return
+	}
+	p.logged = nil
+	for _, entry := range entries {
+		if zab.Follows(entry.Zxid, p.history.Last()) {
+			p.logged = append(p.logged, entry)
+			p.logEnd = entry.Zxid
+			if err := p.apply(entry); err != nil {
+				p.fail(err)
+				return
+			}
+		}
+	}
+	p.logged, p.logEnd = nil, p.history.Last()
 }

@@ -111,8 +111,10 @@ func (s *Store) truncate(zxid int64) (*disk.State, error) {
 	if err := d.cutLogs(r.base.zxid, zxid); err != nil {
 		return nil, fmt.Errorf("truncate to %#x: %w", zxid, err)
 	}
-	if err := d.removeSnapshotsAfter(r.base.namedFile); err != nil {
-		return nil, fmt.Errorf("truncate to %#x: %w", zxid, err)
+	if !s.options.Defects.On(defect.SnapshotUncommitted) {
+		if err := d.removeSnapshotsAfter(r.base.namedFile); err != nil {
+			return nil, fmt.Errorf("truncate to %#x: %w", zxid, err)
+		}
 	}
 	s.log.last = r.last
 	s.snapshotSize.Store(r.base.size)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"ordeal/node/defect"
 	"ordeal/node/disk"
 	"ordeal/node/jute"
 )
@@ -287,6 +288,11 @@ func (l *Leader) ack(h *learnerHandler, zxid int64) {
 		}
 	case Counter(zxid) == 0:
 		// Of another epoch's NEWLEADER: no promise about this one.
+	case h.state == awaitingAck && l.config.Defects.On(defect.FirstAckCounts):
+		h.state, h.deadline = awaitingStart, never
+		if l.phase == broadcasting {
+			l.sendUpToDate(h)
+		}
 	case h.state == awaitingAck:
 		h.earlyAck = max(h.earlyAck, zxid)
 	default:

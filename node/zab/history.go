@@ -54,6 +54,13 @@ func (h *History) Add(entry disk.Entry) {
 	h.trim()
 }
 
+// Forget leaves the newest entry out, as if it had never been added: defect.HoleInHistory.
+func (h *History) Forget() {
+	if len(h.entries) > 0 {
+		h.entries = h.entries[:len(h.entries)-1]
+	}
+}
+
 // trim drops the oldest entries, many at a time so that it costs little.
 func (h *History) trim() {
 	if len(h.entries) >= 2*h.limit {

@@ -71,6 +71,7 @@ type Learner struct {
 	// committed.
 	received  []disk.Entry
 	committed int
+	unlogged  []disk.Entry // defect.LogAfterUpToDate: what is logged only then
 	// early are packets that came between NEWLEADER and UPTODATE. Their turn comes when this server
 	// serves: a COMMIT among them may be for a transaction of received (ZOOKEEPER-4394).
 	early []*jute.QuorumPacket
@@ -303,7 +304,7 @@ func (l *Learner) receiveProposal(packet *jute.QuorumPacket) error {
 	if l.inSnapshot(packet.Zxid) {
 		return nil
 	}
-	if !Follows(packet.Zxid, l.lastQueued) {
+	if !Follows(packet.Zxid, l.lastQueued) && !l.config.Defects.On(defect.HoleInHistory) {
 		return fmt.Errorf("%v leaves a hole after %#x", packet, l.lastQueued)
 	}
 	entry, err := entryOf(packet)
@@ -346,15 +347,38 @@ func (l *Learner) persist() {
 	if l.mode == jute.PacketSnap {
 		l.host.Install(l.snapshot.Incoming, func() {})
 	}
+	defects := l.config.Defects
+	switch {
+	case defects.On(defect.EpochBeforeLog):
+		l.host.SaveCurrentEpoch(l.epoch, func() {})
+		l.logReceived()
+		l.host.Sync(l.persisted)
+		return
+	case defects.On(defect.LogAfterUpToDate):
+		l.unlogged = l.received
+	case defects.On(defect.AckNewLeaderBeforeLog):
+		l.logReceived()
+	default:
+		l.logReceived()
+		l.host.Sync(func() {
+			if defects.On(defect.FirstAckCounts) && l.phase == persisting {
+				l.acknowledgeReceived()
+			}
+		})
+	}
+	l.host.SaveCurrentEpoch(l.epoch, l.persisted)
+}
+
+func (l *Learner) logReceived() {
 	for _, entry := range l.received {
 		l.host.Append(entry)
 	}
-	l.host.Sync(func() {})
-	l.host.SaveCurrentEpoch(l.epoch, func() {
-		if l.phase == persisting {
-			l.acknowledgeNewLeader()
-		}
-	})
+}
+
+func (l *Learner) persisted() {
+	if l.phase == persisting {
+		l.acknowledgeNewLeader()
+	}
 }
 
 // acknowledgeNewLeader sends the ACK of NEWLEADER, and only behind it those of transactions that are
@@ -366,6 +390,12 @@ func (l *Learner) acknowledgeNewLeader() {
 	}
 	l.received = l.received[l.committed:]
 	l.send(jute.PacketAck, EpochStart(l.epoch), nil)
+	if !l.config.Defects.On(defect.FirstAckCounts) {
+		l.acknowledgeReceived()
+	}
+}
+
+func (l *Learner) acknowledgeReceived() {
 	if l.config.Observer {
 		return
 	}
@@ -381,11 +411,22 @@ func (l *Learner) beforeUpToDate(packet *jute.QuorumPacket) error {
 		return nil // Apache's leader pings early; it wants an answer only after UPTODATE
 	case packet.Type != jute.PacketUpToDate && len(l.early) == earlyMax:
 		return fmt.Errorf("more than %d packets between NEWLEADER and UPTODATE", earlyMax)
+	case packet.Type == jute.PacketCommit && len(l.early) == 0 && l.config.Defects.On(defect.LoseEarlyProposals):
+		l.phase = learnerOver
+		l.host.Fail(fmt.Errorf("zab: epoch %d: no proposal is known for %v", l.epoch, packet))
+		return nil
 	case packet.Type != jute.PacketUpToDate:
 		l.early = append(l.early, packet)
 		return nil
 	case l.phase == persisting:
 		return fmt.Errorf("%v before NEWLEADER was acknowledged", packet)
+	}
+	if l.unlogged != nil {
+		for _, entry := range l.unlogged {
+			l.host.Append(entry)
+		}
+		l.host.Sync(func() {})
+		l.unlogged = nil
 	}
 	l.phase = learning
 	l.deadline = l.now + l.syncTime()
@@ -440,7 +481,7 @@ func (l *Learner) learnTransaction(packet *jute.QuorumPacket) error {
 	if l.config.Observer && packet.Type == jute.PacketProposal {
 		return nil // an observer takes what is committed, and only that
 	}
-	if !Follows(packet.Zxid, l.lastQueued) {
+	if !Follows(packet.Zxid, l.lastQueued) && !l.config.Defects.On(defect.HoleInHistory) {
 		return fmt.Errorf("%v leaves a hole after %#x", packet, l.lastQueued)
 	}
 	entry, err := entryOf(packet)
