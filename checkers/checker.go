@@ -31,6 +31,11 @@ type Options struct {
 	MemoryBytes int64
 	// StrictSync makes a stale read after sync a violation for every implementation.
 	StrictSync bool
+	// StrictDisk makes a member's faulty log a violation for every implementation.
+	StrictDisk bool
+	// KnownWeakDisk says that the implementation may leave a member's log with transactions that are
+	// missing or out of order (Apache ZooKeeper before 3.9.3: ZOOKEEPER-4712 and its kin).
+	KnownWeakDisk bool
 	// KnownWeakSync says that the implementation does not keep sync's promise across a deposed leader
 	// (Apache ZooKeeper, ZOOKEEPER-1675).
 	KnownWeakSync bool

@@ -19,7 +19,7 @@ var convergence = &guarantee{
 	promise:  "After faults are healed, all members converge to the same tree.",
 	nothing:  "no final tree was recorded",
 	start: func(options Options) judge {
-		return &convergenceJudge{seed: maphash.MakeSeed(), memory: newMemory(options), trees: map[string]*sharedZnode{},
+		return &convergenceJudge{weak: options.KnownWeakDisk && !options.StrictDisk, seed: maphash.MakeSeed(), memory: newMemory(options), trees: map[string]*sharedZnode{},
 			finals: map[int]history.Event{}, counts: map[int]int{}, members: map[int]bool{}}
 	},
 }
@@ -32,7 +32,11 @@ type sharedZnode struct {
 	members memberSet
 }
 
+// knownFaultyLog begins what is said of a log that is not what its server served.
+const knownFaultyLog = "known weakness ZOOKEEPER-4712 (a server that changes its role while transactions wait for the disk)"
+
 type convergenceJudge struct {
+	weak     bool // a minority of faulty logs is a known weakness
 	seed     maphash.Seed
 	memory   memory
 	evidence evidence
@@ -92,13 +96,7 @@ func (j *convergenceJudge) finish(context.Context) Result {
 				zxidWord(j.trees[path].stat.Czxid), strings.Join(with, ", "), strings.Join(without, ", "))
 		}
 	}
-	for i, m := range members {
-		a, b := j.finals[members[0]], j.finals[m]
-		if i > 0 && a.Digest != b.Digest && a.Zxid == b.Zxid {
-			j.evidence.add("at zxid %s member %d has digest %s and member %d has digest %s",
-				zxidWord(a.Zxid), a.Member, a.Digest, b.Member, b.Digest)
-		}
-	}
+	known := j.disks(members)
 	if j.evidence.found() {
 		var words []string
 		for _, m := range members {
@@ -128,5 +126,36 @@ func (j *convergenceJudge) finish(context.Context) Result {
 	case len(members) > 0 && len(missing) > 0:
 		r.Verdict, r.Reason = Unknown, "the final tree is missing or incomplete of member "+strings.Join(missing, ", ")
 	}
+	r.Evidence = append(r.Evidence, known...)
 	return r
+}
+
+// disks judges what the members have on disk: logs that are not what their servers served, and the
+// digests of the others. It returns what is a known weakness: not more than a minority of faulty logs
+// of an implementation that is known for them, since a majority still has every transaction.
+func (j *convergenceJudge) disks(members []int) (known []string) {
+	var sound, faulty []history.Event
+	for _, m := range members {
+		if final := j.finals[m]; final.Text == "" {
+			sound = append(sound, final)
+		} else {
+			faulty = append(faulty, final)
+		}
+	}
+	weak := j.weak && 2*len(faulty) < len(members)
+	for _, final := range faulty {
+		words := fmt.Sprintf("what member %d has on disk is not what it served: %s", final.Member, final.Text)
+		if weak {
+			known = append(known, knownFaultyLog+": "+words)
+		} else {
+			j.evidence.add("%s", words)
+		}
+	}
+	for i, b := range sound {
+		if a := sound[0]; i > 0 && a.Digest != b.Digest && a.Zxid == b.Zxid {
+			j.evidence.add("at zxid %s member %d has digest %s and member %d has digest %s",
+				zxidWord(a.Zxid), a.Member, a.Digest, b.Member, b.Digest)
+		}
+	}
+	return known
 }

@@ -96,7 +96,7 @@ func (p Plan) record(started time.Time, choice driver) results.Run {
 		Clients: p.Clients, Rate: p.Rate, Seed: p.Seed, Defect: p.Defect,
 		TickTimeMillis: p.TickTime.Milliseconds(), InitLimit: p.InitLimit, SyncLimit: p.SyncLimit,
 		SessionMillis: p.sessionTimeout().Milliseconds(), Properties: p.Properties,
-		StrictSync: p.StrictSync, KnownWeakSync: weak,
+		StrictSync: p.StrictSync, KnownWeakSync: weak, StrictDisk: p.StrictDisk, KnownWeakDisk: weak,
 		CheckSeconds: p.CheckTime.Seconds(), CheckMemoryBytes: p.CheckMemory,
 	}
 }

@@ -21,6 +21,7 @@ type CheckOptions struct {
 	Time        time.Duration
 	MemoryBytes int64
 	StrictSync  bool
+	StrictDisk  bool
 }
 
 // Check judges a stored run again, by today's checkers. It reads only: nothing that was recorded is
@@ -41,6 +42,7 @@ func Check(ctx context.Context, dir string, options CheckOptions) (*results.Verd
 		run.CheckMemoryBytes = options.MemoryBytes
 	}
 	run.StrictSync = run.StrictSync || options.StrictSync
+	run.StrictDisk = run.StrictDisk || options.StrictDisk
 	verdict, err := judge(ctx, folder, run, "")
 	if err != nil {
 		return nil, err
@@ -72,6 +74,8 @@ func judge(ctx context.Context, folder *results.Folder, run results.Run, picture
 		MemoryBytes:   run.CheckMemoryBytes,
 		StrictSync:    run.StrictSync,
 		KnownWeakSync: run.KnownWeakSync,
+		StrictDisk:    run.StrictDisk,
+		KnownWeakDisk: run.KnownWeakDisk,
 		TickTime:      time.Duration(run.TickTimeMillis) * time.Millisecond,
 		// The ensemble may have granted another time-out than was asked for; session events say so.
 		SessionTimeout: time.Duration(run.SessionMillis) * time.Millisecond,

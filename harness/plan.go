@@ -88,6 +88,7 @@ type Plan struct {
 	CheckTime   time.Duration // budget of the linearizability search
 	CheckMemory int64         // of the same, in bytes
 	StrictSync  bool
+	StrictDisk  bool
 
 	// Interrupt, when closed, ends the load early: faults are healed, and what there is is judged.
 	Interrupt <-chan struct{}
@@ -362,6 +363,9 @@ func (p Plan) rerun() string {
 	}
 	if p.StrictSync {
 		words = append(words, "--strict-sync")
+	}
+	if p.StrictDisk {
+		words = append(words, "--strict-disk")
 	}
 	return strings.Join(words, " ")
 }

@@ -61,6 +61,8 @@ type Run struct {
 
 	StrictSync       bool    `json:"strict_sync"`
 	KnownWeakSync    bool    `json:"known_weak_sync"`
+	StrictDisk       bool    `json:"strict_disk"`
+	KnownWeakDisk    bool    `json:"known_weak_disk"`
 	CheckSeconds     float64 `json:"check_time_s"`
 	CheckMemoryBytes int64   `json:"check_memory_bytes"`
 

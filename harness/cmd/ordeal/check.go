@@ -24,7 +24,7 @@ is changed. Exit codes are those of "ordeal run".`,
 			return printVerdict(command.OutOrStdout(), command.ErrOrStderr(), verdict, asJSON)
 		},
 	}
-	addCheckFlags(command, &options.Time, &options.MemoryBytes, &options.StrictSync)
+	addCheckFlags(command, &options.Time, &options.MemoryBytes, &options.StrictSync, &options.StrictDisk)
 	command.Flags().BoolVar(&asJSON, "json", false, "print the verdict document alone on stdout")
 	return command
 }

@@ -66,7 +66,7 @@ to stderr. Ctrl-C once ends the load early, heals, and judges what there is; twi
 	f.Uint64Var(&plan.Seed, "seed", 0, "seed of all choices (default: drawn, and printed)")
 	f.StringVar(&plan.Out, "out", harness.DefaultOut, "folder for stored runs")
 	f.StringVar(&plan.Defect, "defect", "", "bug to plant in our node (see ordeal defects); brings its own workload and nemesis")
-	addCheckFlags(command, &plan.CheckTime, &plan.CheckMemory, &plan.StrictSync)
+	addCheckFlags(command, &plan.CheckTime, &plan.CheckMemory, &plan.StrictSync, &plan.StrictDisk)
 	f.DurationVar(&plan.TickTime, "tick-time", harness.DefaultTickTime, "ZooKeeper's tickTime")
 	f.StringToStringVar(&plan.Properties, "property", nil, "line for every member's zoo.cfg: name=value")
 	f.BoolVar(&flags.json, "json", false, "print the verdict document alone on stdout")
@@ -76,11 +76,12 @@ to stderr. Ctrl-C once ends the load early, heals, and judges what there is; twi
 }
 
 // addCheckFlags adds the flags that both run and check have.
-func addCheckFlags(command *cobra.Command, budget *time.Duration, memory *int64, strict *bool) {
+func addCheckFlags(command *cobra.Command, budget *time.Duration, memory *int64, strictSync, strictDisk *bool) {
 	f := command.Flags()
 	f.DurationVar(budget, "check-time", harness.DefaultCheckTime, "budget of the linearizability search; past it the answer is unknown")
 	f.Int64Var(memory, "check-memory", harness.DefaultCheckMemory, "budget of the same, in bytes")
-	f.BoolVar(strict, "strict-sync", false, "judge a stale read after sync as a violation for Apache ZooKeeper too (ZOOKEEPER-1675)")
+	f.BoolVar(strictSync, "strict-sync", false, "judge a stale read after sync as a violation for Apache ZooKeeper too (ZOOKEEPER-1675)")
+	f.BoolVar(strictDisk, "strict-disk", false, "judge a member's faulty log as a violation for Apache ZooKeeper too (ZOOKEEPER-4712)")
 }
 
 // into moves what needs parsing into the plan.
