@@ -44,7 +44,7 @@ func (w *worldWire) Read() []byte {
 
 func newDuel(t *testing.T) *duel.Duel {
 	apache := duel.StartApache(t)
-	return duel.New(t, duel.TCP(t, apache.Address), dialWorld(newWorld(t, func(c *Config) { c.ExtendedTypes = true })))
+	return duel.New(t, duel.TCP(t, apache.Address), dialWorld(newWorld(t, func(c *Config) { c.ExtendedTypes, c.SuperDigest = true, duel.SuperDigest })))
 }
 
 func TestIntegrationScriptAgainstApache(t *testing.T) { newDuel(t).Script() }

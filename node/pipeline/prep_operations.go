@@ -91,6 +91,33 @@ func (p *prepRequestProcessor) create(r *request, op jute.OpCode, request jute.C
 	return txn, jute.Ok
 }
 
+// inMulti returns what an operation of a multi means: there the flags say what is created, and not the op code (Op
+// of Apache's client library, which its server uses too). Flags of a TTL without a TTL cannot be read.
+func inMulti(operation jute.MultiOp) (jute.MultiOp, jute.Code) {
+	var request jute.CreateRequest
+	switch body := operation.Request.(type) {
+	case *jute.CreateTTLRequest:
+		if createModes[body.Flags].ttl {
+			return operation, jute.Ok
+		}
+		request = jute.CreateRequest{Path: body.Path, Data: body.Data, ACL: body.ACL, Flags: body.Flags}
+	case *jute.CreateRequest:
+		request = *body
+	default:
+		return operation, jute.Ok
+	}
+	op := operation.Type
+	switch mode := createModes[request.Flags]; {
+	case mode.ttl:
+		return operation, jute.MarshallingError
+	case mode.container:
+		op = jute.OpCreateContainer
+	case op != jute.OpCreate2:
+		op = jute.OpCreate
+	}
+	return jute.MultiOp{Type: op, Request: &request}, jute.Ok
+}
+
 // createTransaction returns the transaction and the ephemeral owner that the znode will have.
 func createTransaction(session int64, op jute.OpCode, mode createMode, path string, request jute.CreateTTLRequest, acl []jute.ACL, parentCVersion int32) (jute.Txn, int64) {
 	switch {

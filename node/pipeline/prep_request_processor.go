@@ -203,7 +203,10 @@ func (p *prepRequestProcessor) multi(r *request, operations []jute.MultiOp) (jut
 		var sub jute.Txn
 		code := jute.RuntimeInconsistency
 		if failed == jute.Ok {
-			if sub, code = p.operation(r, operation.Type, operation.Request); code == jute.MarshallingError {
+			if operation, code = inMulti(operation); code == jute.Ok {
+				sub, code = p.operation(r, operation.Type, operation.Request)
+			}
+			if code == jute.MarshallingError {
 				p.changes.rollBack()
 				return nil, code
 			}

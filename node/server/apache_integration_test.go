@@ -46,7 +46,7 @@ func twinConfig(t *testing.T, id int, more string) *Config {
 		writeFile(t, filepath.Join(dir, "myid"), strconv.Itoa(id)+"\n")
 	}
 	path := writeFile(t, filepath.Join(dir, "zoo.cfg"), fmt.Sprintf("tickTime=2000\ndataDir=%s\nclientPort=%d\nclientPortAddress=127.0.0.1\n"+
-		"extendedTypesEnabled=true\n4lw.commands.whitelist=*\nmaxClientCnxns=0\n%s", dir, freePort(t), more))
+		"extendedTypesEnabled=true\n4lw.commands.whitelist=*\nmaxClientCnxns=0\nforceSync=no\nDigestAuthenticationProvider.superDigest=%s\n%s", dir, freePort(t), duel.SuperDigest, more))
 	config, err := LoadConfig(path, nil)
 	require.NoError(t, err)
 	return config
@@ -147,6 +147,7 @@ func normalised(from *tree.Tree) []string {
 			owner = 1
 		}
 		data := znode.Data
+		duel.SortACL(znode.ACL)
 		if path == "/zookeeper/config" {
 			data = nil // addresses
 		}

@@ -20,6 +20,9 @@ import (
 
 const apacheClassPath = "/usr/share/java/zookeeper.jar:/usr/share/java/slf4j-nop.jar"
 
+// SuperDigest lets "super:secret" do everything. Both servers have to be given it.
+const SuperDigest = "super:lK75jTNcA+U9vtVEw5vB51mj/w4="
+
 // apacheHeap keeps several servers of a test within a small machine.
 const apacheHeap = "-Xmx256m"
 
@@ -84,6 +87,8 @@ func runApache(t *testing.T, settings []string, myid ...string) *Apache {
 	lines := append([]string{
 		"tickTime=2000", "dataDir=" + dir, fmt.Sprintf("clientPort=%d", port), "clientPortAddress=127.0.0.1",
 		"admin.enableServer=false", "extendedTypesEnabled=true", "4lw.commands.whitelist=*", "maxClientCnxns=0",
+		"forceSync=no", // nobody cuts the power
+		"DigestAuthenticationProvider.superDigest=" + SuperDigest,
 	}, settings...)
 	path := filepath.Join(dir, "zoo.cfg")
 	require.NoError(t, os.WriteFile(path, []byte(strings.Join(lines, "\n")+"\n"), 0o600))

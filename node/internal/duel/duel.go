@@ -3,12 +3,14 @@
 package duel
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -84,6 +86,8 @@ type Duel struct {
 	sessions [sides]map[int64]string
 	// zxid is the newest that both told of, without its epoch.
 	zxid int64
+	// created are the paths that were told as created.
+	created []string
 	// Requests counts what was asked.
 	Requests int
 	// Allowed counts the differences that are meant to be, by their name.
@@ -172,8 +176,10 @@ func (c *Client) askFrame(what string, xid int32, op jute.OpCode, body jute.Reco
 	d.t.Helper()
 	d.Requests++
 	var answers [sides][]string
-	for i, wire := range c.wires {
+	for _, wire := range c.wires {
 		wire.Write(frame)
+	}
+	for i := range c.wires {
 		answers[i] = c.collect(i, xid, op, body)
 	}
 	if tracing {
@@ -186,24 +192,53 @@ func (c *Client) askFrame(what string, xid int32, op jute.OpCode, body jute.Reco
 			assert.Equal(d.t, answers[apache], answers[ours], "%s: Apache, ours", what)
 		}
 		d.Allowed[name]++
+		if name == existsWithoutRead {
+			c.dropWatch(frame)
+		}
+	}
+	for _, match := range createdPath.FindAllStringSubmatch(answers[apache][len(answers[apache])-1], -1) {
+		d.created = append(d.created, match[1])
 	}
 	if !mayFireWatches(op) {
 		return
 	}
-	for j, other := range d.clients {
-		if other.dead {
-			continue
-		}
-		for i, wire := range other.wires {
+	d.clients = slices.DeleteFunc(d.clients, func(c *Client) bool { return c.dead })
+	for _, other := range d.clients {
+		for _, wire := range other.wires {
 			wire.Write(requestFrame(jute.XidPing, jute.OpPing, nil))
+		}
+	}
+	for j, other := range d.clients {
+		for i := range other.wires {
 			answers[i] = other.collect(i, jute.XidPing, jute.OpPing, nil)
-			if op == jute.OpCloseSession { // Apache deletes ephemerals in the order of a hash table
-				slices.Sort(answers[i])
+			if op == jute.OpCloseSession {
+				sortEvents(answers[i])
 			}
 		}
 		if !slices.Equal(answers[apache], answers[ours]) {
 			assert.Equal(d.t, answers[apache], answers[ours], "%s: what client %d hears: Apache, ours", what, j)
 		}
+	}
+}
+
+// createdPath finds what was created in the words of a reply.
+var createdPath = regexp.MustCompile(`&\{Path:(/[^ }]+)`)
+
+// dropWatch takes back the watch that an exists may have set on one side only.
+func (c *Client) dropWatch(frame []byte) {
+	var header jute.RequestHeader
+	var request jute.ExistsRequest
+	decoder := jute.NewDecoder(frame)
+	header.Decode(decoder)
+	request.Decode(decoder)
+	if decoder.Err() != nil || !request.Watch {
+		return
+	}
+	c.xid++
+	body := jute.RemoveWatchesRequest{Path: request.Path, Type: jute.WatcherData}
+	for i, wire := range c.wires {
+		wire.Write(requestFrame(c.xid, jute.OpRemoveWatches, body))
+		c.collect(i, c.xid, jute.OpRemoveWatches, body)
 	}
 }
 
@@ -238,6 +273,9 @@ func (c *Client) collect(i int, xid int32, op jute.OpCode, body jute.Record) []s
 		heard = append(heard, fmt.Sprintf("%+v %s", header, c.duel.render(i, op, body, decoder)))
 		if header.Xid == xid {
 			c.duel.zxid = max(c.duel.zxid, header.Zxid)
+			if op == jute.OpCloseSession {
+				sortEvents(heard)
+			}
 			if op == jute.OpCloseSession || header.Err == jute.Unimplemented || header.Err == jute.AuthFailed {
 				heard = append(heard, "then "+map[bool]string{true: "closed", false: "open"}[c.wires[i].Read() == nil])
 			}
@@ -245,6 +283,9 @@ func (c *Client) collect(i int, xid int32, op jute.OpCode, body jute.Record) []s
 		}
 	}
 }
+
+// sortEvents sorts what came before the reply: Apache deletes ephemerals in the order of a hash table.
+func sortEvents(heard []string) { slices.Sort(heard[:len(heard)-1]) }
 
 // withoutEpoch leaves the counter of a zxid; a negative one stands for none.
 func withoutEpoch(zxid int64) int64 {
@@ -298,8 +339,9 @@ func (d *Duel) renderRecord(i int, body any) string {
 		d.forget(i, &body.Stat)
 	case *jute.GetDataResponse:
 		d.forget(i, &body.Stat)
-	case *jute.GetACLResponse:
+	case *jute.GetACLResponse: // what "auth" stands for comes out of a hash table
 		d.forget(i, &body.Stat)
+		SortACL(body.ACL)
 	case *jute.GetChildrenResponse:
 		slices.Sort(body.Children)
 	case *jute.GetChildren2Response:
@@ -311,6 +353,13 @@ func (d *Duel) renderRecord(i int, body any) string {
 		})
 	}
 	return fmt.Sprintf("%+v", body)
+}
+
+// SortACL sorts a list by perms and identity.
+func SortACL(list []jute.ACL) {
+	slices.SortFunc(list, func(a, b jute.ACL) int {
+		return cmp.Or(cmp.Compare(a.Perms, b.Perms), cmp.Compare(a.Id.Scheme, b.Id.Scheme), cmp.Compare(a.Id.ID, b.Id.ID))
+	})
 }
 
 func (d *Duel) renderMulti(i int, request jute.Record, response *jute.MultiResponse, decoder *jute.Decoder) string {

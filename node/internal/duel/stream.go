@@ -20,6 +20,8 @@ const (
 	oddPathEvery   = 25
 	reconfigEvery  = 400
 	setWatchesEach = 60
+	weedEvery      = 3000
+	quotaEvery     = 70
 )
 
 // streamClients is how many clients share a stream.
@@ -65,6 +67,10 @@ func (s *stream) step() {
 		c.ask(jute.OpAuth, s.authPacket())
 	case s.oneIn(setWatchesEach):
 		s.setWatches(c)
+	case s.oneIn(weedEvery):
+		s.weed()
+	case s.oneIn(quotaEvery):
+		s.quota(c)
 	case s.oneIn(nonsenseEvery):
 		s.nonsense(c)
 	default:
@@ -98,6 +104,19 @@ func (s *stream) comeBack(i int) {
 	s.clients = append(s.clients, again)
 	s.players[i] = again
 	s.setWatches(again)
+}
+
+// weed deletes what was created, as a client who may do everything: among thousands of znodes, or under those that
+// nobody may change, requests would not meet any more.
+func (s *stream) weed() {
+	c := s.Connect()
+	c.ask(jute.OpAuth, jute.AuthPacket{Scheme: "digest", Auth: []byte("super:secret")})
+	created := s.created
+	s.created = nil
+	for _, path := range slices.Backward(created) {
+		c.ask(jute.OpDelete, jute.DeleteRequest{Path: path, Version: -1})
+	}
+	c.ask(jute.OpCloseSession, nil)
 }
 
 // setWatches asks as clients do after they have come back.
@@ -146,7 +165,7 @@ func (s *stream) plainPath() string {
 func (s *stream) path() string {
 	if s.oneIn(oddPathEvery) {
 		return pick(s, "a", "/", "//", "/a/", "/a//b", "/.", "/a/..", "/a/./b", "/a\x00", "/\x01", "/\u007f", "/\u009f", "/\ufffd", "/\uf000", "/\ud7ff",
-			"/ä", "/a/ä", "/zookeeper", "/zookeeper/x", "/zookeeper/quota", "/zookeeper/config", "/zookeeper/quota/a", "/a/b/c/d", "/ ", "/a b")
+			"/ä", "/a/ä", "/zookeeper", "/zookeeper/x", "/zookeeper/quota", "/zookeeper/config", "/a/b/c/d", "/ ", "/a b")
 	}
 	return s.plainPath()
 }
@@ -193,16 +212,32 @@ func (s *stream) acl() []jute.ACL {
 }
 
 func (s *stream) create(flags int32) *jute.CreateRequest {
-	request := &jute.CreateRequest{Path: s.path(), Data: s.data(), ACL: s.acl(), Flags: flags}
-	if s.oneIn(40) {
-		request.Path = pick(s, "/zookeeper/quota/a", "/zookeeper/quota/b", "/zookeeper/quota/a/b")
-		if s.oneIn(2) {
-			request.Path += pick(s, "/zookeeper_limits", "/zookeeper_stats")
-			request.Data = []byte(pick(s, "count=3,bytes=100", "count=-1,bytes=-1=;byteHardLimit=200;countHardLimit=3", "count=5,bytes=-1", "nonsense"))
-		}
-		request.ACL, request.Flags = jute.OpenACL(), 0
+	return &jute.CreateRequest{Path: s.path(), Data: s.data(), ACL: s.acl(), Flags: flags}
+}
+
+// quota sets a quota, changes its limits, looks at its stats, or takes it away: in the order of zkCli.sh, so that there
+// are no stats without limits. Apache's server lets those grow old.
+func (s *stream) quota(c *Client) {
+	base := "/zookeeper/quota" + pick(s, "/a", "/b", "/a/b")
+	limits, stats := base+"/zookeeper_limits", base+"/zookeeper_stats"
+	text := []byte(pick(s, "count=3,bytes=100", "count=-1,bytes=-1=;byteHardLimit=2000;countHardLimit=9", "count=5,bytes=-1",
+		"count=-1,bytes=-1=;byteHardLimit=9000;countHardLimit=-1"))
+	create := func(path string, data []byte) {
+		c.ask(jute.OpCreate, jute.CreateRequest{Path: path, Data: data, ACL: jute.OpenACL()})
 	}
-	return request
+	switch s.random.IntN(5) {
+	case 0, 1:
+		create(base, nil)
+		create(limits, text)
+		create(stats, []byte("count=0,bytes=0"))
+	case 2:
+		c.ask(jute.OpSetData, jute.SetDataRequest{Path: limits, Data: text, Version: -1})
+	case 3:
+		c.ask(jute.OpDelete, jute.DeleteRequest{Path: stats, Version: -1})
+		c.ask(jute.OpDelete, jute.DeleteRequest{Path: limits, Version: -1})
+		c.ask(jute.OpDelete, jute.DeleteRequest{Path: base, Version: -1})
+	}
+	c.ask(jute.OpGetData, jute.GetDataRequest{Path: stats})
 }
 
 func (s *stream) flags() int32 {
