@@ -180,7 +180,10 @@ func (d *Decoder) Count(sizeMin int) int {
 	if d.err != nil {
 		return -1
 	}
-	if n < -1 || n > d.maxField || (d.stream == nil && n > 0 && n*sizeMin > d.Remaining()) {
+	if n < -1 {
+		return 0 // Java's loop over the elements then ends at once
+	}
+	if n > d.maxField || (d.stream == nil && n > 0 && n*sizeMin > d.Remaining()) {
 		d.err = fmt.Errorf("jute: unreasonable vector of %d elements with %d bytes left", n, d.Remaining())
 		return -1
 	}

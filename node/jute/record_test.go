@@ -341,12 +341,18 @@ func TestHostileLengthsAreRefusedAndCostNothing(t *testing.T) {
 	huge := []byte{0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0}
 	million := []byte{0, 0x0f, 0, 0, 0, 0, 0, 0}
 	negative := []byte{0xff, 0xff, 0xff, 0xfe}
+	d := NewDecoder(negative)
+	require.Empty(t, DecodeACLs(d), "as in Java")
+	require.NoError(t, d.Err())
 	for _, data := range [][]byte{huge, negative} {
 		for name, read := range map[string]func(*Decoder){
 			"buffer": func(d *Decoder) { d.Buffer() },
 			"string": func(d *Decoder) { _ = d.String() },
 			"vector": func(d *Decoder) { DecodeACLs(d) },
 		} {
+			if name == "vector" && len(data) == len(negative) {
+				continue
+			}
 			d := NewDecoder(data)
 			read(d)
 			require.ErrorContains(t, d.Err(), "unreasonable", name)
@@ -355,7 +361,7 @@ func TestHostileLengthsAreRefusedAndCostNothing(t *testing.T) {
 			require.ErrorContains(t, d.Err(), "unreasonable", name)
 		}
 	}
-	d := NewDecoder(million)
+	d = NewDecoder(million)
 	require.Nil(t, d.Strings())
 	require.ErrorContains(t, d.Err(), "unreasonable vector")
 

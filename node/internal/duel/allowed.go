@@ -21,6 +21,8 @@ const (
 	othersWatches = "ZOOKEEPER-4472"
 	// pathWithoutSlash: checkWatches of what is no path stumbles, if there are recursive watches.
 	pathWithoutSlash = "checkWatches of a path without a slash"
+	// notUTF8: sync echoes a path, and what is not UTF-8 in it is replaced by Java.
+	notUTF8 = "sync of a path that is not UTF-8"
 	// eventWithoutRead: setWatches tells of znodes that one may not read (ZOOKEEPER-4799, whose mending left
 	// that out).
 	eventWithoutRead = "ZOOKEEPER-4799"
@@ -36,6 +38,9 @@ func allowed(op jute.OpCode, answers [sides][]string) (name string, ok bool) {
 	}
 	if op == jute.OpCheckWatches && strings.Contains(answers[apache][0], "Err:MarshallingError") && strings.Contains(answers[ours][0], "Err:NoWatcher") {
 		return pathWithoutSlash, true
+	}
+	if op == jute.OpSync && strings.Contains(answers[apache][0], "efbfbd") {
+		return notUTF8, true
 	}
 	switch {
 	case !strings.Contains(answers[apache][0], "Err:Ok"):
