@@ -10,17 +10,21 @@ import (
 	"time"
 
 	"ordeal/results/history"
+	"ordeal/results/judgement"
 )
 
-// Verdict is a checker's answer, or a run's.
-type Verdict string
+// What checkers answer is results' own word, so that a stored run knows it without knowing checkers.
+type (
+	Verdict = judgement.Verdict
+	Result  = judgement.Result
+)
 
 // The verdicts, from best to worst.
 const (
-	Skipped   Verdict = "skipped"   // nothing to judge, or not asked for: Reason says why
-	Valid     Verdict = "valid"     // judged, and the guarantee held
-	Unknown   Verdict = "unknown"   // gave up: Reason says why and where
-	Violation Verdict = "violation" // the guarantee was broken: Evidence shows how
+	Skipped   = judgement.Skipped
+	Valid     = judgement.Valid
+	Unknown   = judgement.Unknown
+	Violation = judgement.Violation
 )
 
 // Options bound what checkers may use and how strictly they judge.
@@ -45,25 +49,6 @@ type Options struct {
 	ArtifactDir string
 	// Workloads are the names of those that ran.
 	Workloads []string
-}
-
-// Result is what a checker says of a run.
-type Result struct {
-	Name    string  `json:"name"`
-	Verdict Verdict `json:"verdict"`
-	// Guarantee quotes what was promised, in one sentence.
-	Guarantee string `json:"guarantee"`
-	// Judged counts what was looked at: operations, events, znodes. Valid with 0 does not exist.
-	Judged int `json:"judged"`
-	// Empty is true if the run should have given this checker something to judge and did not. A run
-	// with an empty checker did too little.
-	Empty bool `json:"empty,omitempty"`
-	// Reason says why the answer is skipped or unknown.
-	Reason string `json:"reason,omitempty"`
-	// Evidence is lines of words, the smallest that show a violation, or a known weakness.
-	Evidence []string `json:"evidence,omitempty"`
-	// Artifacts are files that the checker wrote into ArtifactDir.
-	Artifacts []string `json:"artifacts,omitempty"`
 }
 
 // Checker judges one guarantee.

@@ -327,13 +327,6 @@ func TestUnreadableHistoryIsUnknown(t *testing.T) {
 	require.Contains(t, unknown[0].Reason, "known are: linearizable")
 }
 
-func TestWorst(t *testing.T) {
-	require.Equal(t, Skipped, Worst(nil))
-	require.Equal(t, Valid, Worst([]Result{{Verdict: Skipped}, {Verdict: Valid}}))
-	require.Equal(t, Unknown, Worst([]Result{{Verdict: Unknown}, {Verdict: Valid}}))
-	require.Equal(t, Violation, Worst([]Result{{Verdict: Unknown}, {Verdict: Violation}, {Verdict: Valid}}))
-}
-
 // A new leader answers at the start of its epoch while its followers answer at the last transaction.
 func TestTheStartOfAnEpochIsNoTransaction(t *testing.T) {
 	const last, epoch = 1<<32 + 5, 2 << 32

@@ -99,22 +99,6 @@ func Run(ctx context.Context, log history.Log, options Options, names []string) 
 	return results
 }
 
-// Worst combines answers: the worst of them, or Skipped if there are none. It does not know whether a
-// run did enough; the harness judges that, with Result.Empty.
-func Worst(results []Result) Verdict {
-	worst := Skipped
-	for _, r := range results {
-		if severity(r.Verdict) > severity(worst) {
-			worst = r.Verdict
-		}
-	}
-	return worst
-}
-
-func severity(v Verdict) int {
-	return slices.Index([]Verdict{Skipped, Valid, Unknown, Violation}, v)
-}
-
 // judge is one guarantee being judged on one history. Its methods are called by one goroutine.
 type judge interface {
 	// event is called for every event, in the order of time.

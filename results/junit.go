@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"ordeal/checkers"
+	"ordeal/results/judgement"
 )
 
 type junitSuite struct {
@@ -60,12 +60,12 @@ func JUnit(run Run, v Verdict) ([]byte, error) {
 		test := junitCase{Class: suite.Name, Name: c.Name}
 		message := &junitMessage{Message: c.Reason, Text: strings.Join(c.Evidence, "\n")}
 		switch c.Verdict {
-		case checkers.Violation:
+		case judgement.Violation:
 			message.Message = "broken: " + c.Guarantee
 			test.Failure = message
-		case checkers.Unknown:
+		case judgement.Unknown:
 			test.Error = message
-		case checkers.Skipped:
+		case judgement.Skipped:
 			test.Skipped = message
 		default:
 			test.Output = strings.Join(append([]string{fmt.Sprintf("judged %d", c.Judged)}, c.Evidence...), "\n")

@@ -12,8 +12,8 @@ import (
 	"strings"
 	"time"
 
-	"ordeal/checkers"
 	"ordeal/results/history"
+	"ordeal/results/judgement"
 )
 
 var (
@@ -88,15 +88,15 @@ type reportFault struct {
 
 // headlines say a verdict in a sentence.
 var headlines = map[string]string{
-	string(checkers.Valid):     "Every guarantee that was judged held",
-	string(checkers.Violation): "A guarantee was broken",
-	string(checkers.Unknown):   "Not everything could be decided",
-	Failed:                     "The run proves nothing",
+	string(judgement.Valid):     "Every guarantee that was judged held",
+	string(judgement.Violation): "A guarantee was broken",
+	string(judgement.Unknown):   "Not everything could be decided",
+	Failed:                      "The run proves nothing",
 }
 
 // verdictWords are what a reader sees of a checker's verdict.
-var verdictWords = map[checkers.Verdict]string{
-	checkers.Valid: "held", checkers.Violation: "broken", checkers.Unknown: "not decided", checkers.Skipped: "not judged",
+var verdictWords = map[judgement.Verdict]string{
+	judgement.Valid: "held", judgement.Violation: "broken", judgement.Unknown: "not decided", judgement.Skipped: "not judged",
 }
 
 func reportData(run Run, v Verdict, line *timeline) reportValues {
@@ -133,7 +133,7 @@ func reportData(run Run, v Verdict, line *timeline) reportValues {
 	return values
 }
 
-func guarantee(c checkers.Result) reportGuarantee {
+func guarantee(c judgement.Result) reportGuarantee {
 	g := reportGuarantee{Name: c.Name, Verdict: string(c.Verdict), Word: verdictWords[c.Verdict], Promise: c.Guarantee,
 		Reason: c.Reason, Evidence: c.Evidence}
 	if c.Judged > 0 {

@@ -10,8 +10,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"ordeal/checkers"
 	"ordeal/results/history"
+	"ordeal/results/judgement"
 )
 
 // stored makes a stored run with a history.
@@ -80,30 +80,30 @@ func TestOpenSaysWhatIsMissing(t *testing.T) {
 }
 
 func TestConclude(t *testing.T) {
-	held := checkers.Result{Name: "durability", Verdict: checkers.Valid, Judged: 1}
-	skipped := checkers.Result{Name: "watches", Verdict: checkers.Skipped}
-	empty := checkers.Result{Name: "multi", Verdict: checkers.Skipped, Empty: true, Reason: "no multi was answered"}
-	broken := checkers.Result{Name: "health", Verdict: checkers.Violation, Evidence: []string{"member 1 crashed"}}
-	open := checkers.Result{Name: "linearizable", Verdict: checkers.Unknown, Reason: "no time"}
+	held := judgement.Result{Name: "durability", Verdict: judgement.Valid, Judged: 1}
+	skipped := judgement.Result{Name: "watches", Verdict: judgement.Skipped}
+	empty := judgement.Result{Name: "multi", Verdict: judgement.Skipped, Empty: true, Reason: "no multi was answered"}
+	broken := judgement.Result{Name: "health", Verdict: judgement.Violation, Evidence: []string{"member 1 crashed"}}
+	open := judgement.Result{Name: "linearizable", Verdict: judgement.Unknown, Reason: "no time"}
 	some := Operations{OK: 10}
 	for name, c := range map[string]struct {
 		operations Operations
 		faults     int
-		results    []checkers.Result
+		results    []judgement.Result
 		verdict    string
 		reason     string
 		exit       int
 	}{
-		"held":                    {some, 1, []checkers.Result{held, skipped}, "valid", "1 guarantees", 0},
-		"broken":                  {some, 1, []checkers.Result{held, broken, open}, "violation", "health: member 1 crashed", 1},
-		"broken, and too little":  {some, 0, []checkers.Result{broken}, "violation", "health", 1},
-		"not decided":             {some, 1, []checkers.Result{held, open}, "unknown", "linearizable: no time", 2},
-		"no operation succeeded":  {Operations{Unknown: 4}, 1, []checkers.Result{held}, "failed", "no operation", 3},
-		"no fault":                {some, 0, []checkers.Result{held}, "failed", "no fault", 3},
-		"a checker saw nothing":   {some, 1, []checkers.Result{held, empty}, "failed", "multi saw nothing", 3},
-		"no checker judged":       {some, 1, []checkers.Result{skipped}, "failed", "no guarantee was judged", 3},
+		"held":                    {some, 1, []judgement.Result{held, skipped}, "valid", "1 guarantees", 0},
+		"broken":                  {some, 1, []judgement.Result{held, broken, open}, "violation", "health: member 1 crashed", 1},
+		"broken, and too little":  {some, 0, []judgement.Result{broken}, "violation", "health", 1},
+		"not decided":             {some, 1, []judgement.Result{held, open}, "unknown", "linearizable: no time", 2},
+		"no operation succeeded":  {Operations{Unknown: 4}, 1, []judgement.Result{held}, "failed", "no operation", 3},
+		"no fault":                {some, 0, []judgement.Result{held}, "failed", "no fault", 3},
+		"a checker saw nothing":   {some, 1, []judgement.Result{held, empty}, "failed", "multi saw nothing", 3},
+		"no checker judged":       {some, 1, []judgement.Result{skipped}, "failed", "no guarantee was judged", 3},
 		"no checker at all":       {some, 1, nil, "failed", "no guarantee was judged", 3},
-		"too little outweighs it": {some, 0, []checkers.Result{open}, "failed", "no fault", 3},
+		"too little outweighs it": {some, 0, []judgement.Result{open}, "failed", "no fault", 3},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v := Verdict{Operations: c.operations, Faults: c.faults, Checkers: c.results}
@@ -113,7 +113,7 @@ func TestConclude(t *testing.T) {
 			require.Equal(t, c.exit, v.Exit())
 		})
 	}
-	quiet := Verdict{Operations: some, Checkers: []checkers.Result{held}}
+	quiet := Verdict{Operations: some, Checkers: []judgement.Result{held}}
 	quiet.Conclude(false)
 	require.Equal(t, "valid", quiet.Verdict, "a run that wants no faults needs none")
 }

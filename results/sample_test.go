@@ -4,8 +4,8 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"ordeal/checkers"
 	"ordeal/results/history"
+	"ordeal/results/judgement"
 )
 
 // sampleHistory is a run of some seconds with faults, elections and operations of all outcomes.
@@ -81,20 +81,20 @@ func sampleVerdict() Verdict {
 		Faults: 3, FaultsSkipped: []Skipped{{"power-loss", "the image under test writes through the page cache, and kill -9 alone does not empty it"}},
 		LeaderChanges: 4, Results: "results/runs/node-mixed/20261123T070405Z",
 		Rerun: "ordeal run --implementation node --driver container --nemesis mixed --duration 30s --seed 4711",
-		Checkers: []checkers.Result{
-			{Name: "linearizable", Verdict: checkers.Violation, Judged: 7120,
+		Checkers: []judgement.Result{
+			{Name: "linearizable", Verdict: judgement.Violation, Judged: 7120,
 				Guarantee: "Writes are linearizable, and so are reads after sync as far as the implementation promises it.",
 				Evidence: []string{
 					`no order explains sync-get /ordeal-register/r0-0-0-k1: read "c4-22", version 16, mzxid 0x1000001f3, at zxid 0x100000214 (operation 1010 of client 2, session 0x100000c1b2f0001, member 1, called at 14.141774 s, answered at 14.142622 s)`,
 					"after all that stands before it, it shows version 16, mzxid 0x1000001f3 of /ordeal-register/r0-0-0-k1, which has version 17, mzxid 0x1000001f8",
 				},
 				Artifacts: []string{"/somewhere/pictures/linearizable-ordeal-register-r0-0-0-k1.html"}},
-			{Name: "sync-reads", Verdict: checkers.Valid, Judged: 1240, Guarantee: "A read that follows a sync sees every write acknowledged before the sync was sent.",
+			{Name: "sync-reads", Verdict: judgement.Valid, Judged: 1240, Guarantee: "A read that follows a sync sees every write acknowledged before the sync was sent.",
 				Evidence: []string{"known weakness ZOOKEEPER-1675 (sync is not a quorum operation): one stale read"}},
-			{Name: "session-order", Verdict: checkers.Valid, Judged: 10412, Guarantee: "A session's operations take effect in the order it sent them; it sees its own writes and never goes back in time."},
-			{Name: "watches", Verdict: checkers.Skipped, Reason: "no watch was left; it needs the workload watch or lock", Guarantee: "A watch fires once, in order, before any read shows what came after it, and is not lost across reconnects."},
-			{Name: "convergence", Verdict: checkers.Unknown, Judged: 3201, Reason: "the final tree is missing or incomplete of member 3", Guarantee: "After faults are healed, all members converge to the same tree."},
-			{Name: "health", Verdict: checkers.Valid, Judged: 14, Guarantee: "A member runs until it is asked to end: no panic, no unexpected exit, no data race."},
+			{Name: "session-order", Verdict: judgement.Valid, Judged: 10412, Guarantee: "A session's operations take effect in the order it sent them; it sees its own writes and never goes back in time."},
+			{Name: "watches", Verdict: judgement.Skipped, Reason: "no watch was left; it needs the workload watch or lock", Guarantee: "A watch fires once, in order, before any read shows what came after it, and is not lost across reconnects."},
+			{Name: "convergence", Verdict: judgement.Unknown, Judged: 3201, Reason: "the final tree is missing or incomplete of member 3", Guarantee: "After faults are healed, all members converge to the same tree."},
+			{Name: "health", Verdict: judgement.Valid, Judged: 14, Guarantee: "A member runs until it is asked to end: no panic, no unexpected exit, no data race."},
 		},
 	}
 	v.Conclude(true)

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"ordeal/checkers"
+	"ordeal/results/judgement"
 )
 
 // Failed is the verdict of a run that failed itself, or that did too little to judge. It is a run's
@@ -22,19 +22,19 @@ const (
 
 // Verdict is what a run found, in the form that --json prints.
 type Verdict struct {
-	Verdict         string            `json:"verdict"` // valid, violation, unknown or failed
-	Reason          string            `json:"reason"`
-	Driver          string            `json:"driver"`
-	Implementation  string            `json:"implementation"`
-	Seed            uint64            `json:"seed"`
-	DurationSeconds float64           `json:"duration_s"`
-	Operations      Operations        `json:"operations"`
-	Faults          int               `json:"faults"`
-	FaultsSkipped   []Skipped         `json:"faults_skipped"`
-	LeaderChanges   int               `json:"leader_changes"`
-	Checkers        []checkers.Result `json:"checkers"`
-	Results         string            `json:"results"` // the folder
-	Rerun           string            `json:"rerun"`   // a command
+	Verdict         string             `json:"verdict"` // valid, violation, unknown or failed
+	Reason          string             `json:"reason"`
+	Driver          string             `json:"driver"`
+	Implementation  string             `json:"implementation"`
+	Seed            uint64             `json:"seed"`
+	DurationSeconds float64            `json:"duration_s"`
+	Operations      Operations         `json:"operations"`
+	Faults          int                `json:"faults"`
+	FaultsSkipped   []Skipped          `json:"faults_skipped"`
+	LeaderChanges   int                `json:"leader_changes"`
+	Checkers        []judgement.Result `json:"checkers"`
+	Results         string             `json:"results"` // the folder
+	Rerun           string             `json:"rerun"`   // a command
 }
 
 // Operations counts what clients asked by what is known of it.
@@ -47,11 +47,11 @@ type Operations struct {
 // Exit is the exit code that the verdict gives.
 func (v Verdict) Exit() int {
 	switch v.Verdict {
-	case string(checkers.Valid):
+	case string(judgement.Valid):
 		return ExitValid
-	case string(checkers.Violation):
+	case string(judgement.Violation):
 		return ExitViolation
-	case string(checkers.Unknown):
+	case string(judgement.Unknown):
 		return ExitUnknown
 	}
 	return ExitFailed
@@ -61,18 +61,18 @@ func (v Verdict) Exit() int {
 // violation outweighs everything; after it a run that did too little is failed, never valid.
 // faultsWanted says whether the run should have applied any.
 func (v *Verdict) Conclude(faultsWanted bool) {
-	worst := checkers.Worst(v.Checkers)
+	worst := judgement.Worst(v.Checkers)
 	little := v.tooLittle(faultsWanted)
 	switch {
-	case worst == checkers.Violation:
+	case worst == judgement.Violation:
 		v.Verdict, v.Reason = string(worst), v.because(worst)
 	case len(little) > 0:
 		v.Verdict, v.Reason = Failed, "the run did too little: "+strings.Join(little, "; ")
-	case worst == checkers.Unknown:
+	case worst == judgement.Unknown:
 		v.Verdict, v.Reason = string(worst), v.because(worst)
 	default:
 		v.Verdict, v.Reason = string(worst), fmt.Sprintf("%d guarantees were judged over %d operations and %d faults",
-			v.count(checkers.Valid), v.Operations.OK+v.Operations.Failed+v.Operations.Unknown, v.Faults)
+			v.count(judgement.Valid), v.Operations.OK+v.Operations.Failed+v.Operations.Unknown, v.Faults)
 	}
 }
 
@@ -90,13 +90,13 @@ func (v *Verdict) tooLittle(faultsWanted bool) []string {
 			little = append(little, fmt.Sprintf("%s saw nothing (%s)", c.Name, c.Reason))
 		}
 	}
-	if v.count(checkers.Skipped) == len(v.Checkers) {
+	if v.count(judgement.Skipped) == len(v.Checkers) {
 		little = append(little, "no guarantee was judged")
 	}
 	return slices.Compact(little)
 }
 
-func (v *Verdict) count(verdict checkers.Verdict) int {
+func (v *Verdict) count(verdict judgement.Verdict) int {
 	n := 0
 	for _, c := range v.Checkers {
 		if c.Verdict == verdict {
@@ -107,7 +107,7 @@ func (v *Verdict) count(verdict checkers.Verdict) int {
 }
 
 // because names the checkers of one verdict, each with the first words of why.
-func (v *Verdict) because(verdict checkers.Verdict) string {
+func (v *Verdict) because(verdict judgement.Verdict) string {
 	var words []string
 	for _, c := range v.Checkers {
 		if c.Verdict != verdict {
