@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"net"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -17,6 +18,7 @@ import (
 type Config struct {
 	// Path is the file it was read from.
 	Path string
+	Text string // what it holds
 
 	DataDir    string // snapshots, epoch files and myid
 	DataLogDir string // transaction logs; DataDir if not set
@@ -140,6 +142,9 @@ type tuning struct {
 	compression        string
 	trustEmpty         bool
 	autocreate         bool
+	admin              httpPort
+	adminURL           string
+	metrics            httpPort
 	readOnlyMode       bool
 	words              string // 4lw.commands.whitelist
 	sessionlessTimeout time.Duration
@@ -149,6 +154,23 @@ type tuning struct {
 	holdUnsynced       bool
 	defects            defect.Set
 }
+
+// httpPort is one of the ports for those who watch over the server.
+type httpPort struct {
+	enabled bool
+	host    string
+	port    int64
+}
+
+// address is where to listen.
+func (p httpPort) address() string { return net.JoinHostPort(p.host, strconv.FormatInt(p.port, 10)) }
+
+// Apache's ports (JettyAdminServer, PrometheusMetricsProvider).
+const (
+	adminPortDefault   = 8080
+	adminURLDefault    = "/commands"
+	metricsPortDefault = 7000
+)
 
 // tune reads the properties that the server knows. Others are kept and have no effect.
 func (p Properties) tune() (tuning, error) {
@@ -203,6 +225,19 @@ func (p Properties) tune() (tuning, error) {
 	t.compression = p.text("zookeeper.snapshot.compression.method")
 	t.trustEmpty = flag("zookeeper.snapshot.trust.empty", false)
 	t.autocreate = flag("zookeeper.db.autocreate", true)
+	t.admin = httpPort{
+		enabled: flag("zookeeper.admin.enableServer", true), host: p.text("zookeeper.admin.serverAddress"),
+		port: number("zookeeper.admin.serverPort", adminPortDefault, 0),
+	}
+	t.adminURL = adminURLDefault
+	if url, set := p.get("zookeeper.admin.commandURL"); set {
+		t.adminURL = "/" + strings.Trim(url, "/")
+	}
+	_, hasPort := p.get("metricsProvider.httpPort")
+	t.metrics = httpPort{
+		enabled: hasPort || strings.HasSuffix(p.text("metricsProvider.className"), "PrometheusMetricsProvider"),
+		host:    p.text("metricsProvider.httpHost"), port: number("metricsProvider.httpPort", metricsPortDefault, 0),
+	}
 	t.readOnlyMode = flag("readonlymode.enabled", false)
 	t.words = p.text("zookeeper.4lw.commands.whitelist")
 	t.sessionlessTimeout = milliseconds("zookeeper.nio.sessionlessCnxnTimeout", sessionlessTimeoutDefault)

@@ -155,7 +155,7 @@ func (r *running) mode() string {
 func standaloneConfig(t *testing.T, more string, properties map[string]string) *Config {
 	t.Helper()
 	dir := t.TempDir()
-	path := writeFile(t, filepath.Join(dir, "zoo.cfg"), fmt.Sprintf("tickTime=200\ndataDir=%s\nclientPort=%d\nclientPortAddress=127.0.0.1\n4lw.commands.whitelist=*\n%s", dir, freePort(t), more))
+	path := writeFile(t, filepath.Join(dir, "zoo.cfg"), fmt.Sprintf("tickTime=200\ndataDir=%s\nclientPort=%d\nclientPortAddress=127.0.0.1\n4lw.commands.whitelist=*\nadmin.enableServer=false\n%s", dir, freePort(t), more))
 	config, err := LoadConfig(path, properties)
 	require.NoError(t, err)
 	return config
@@ -173,7 +173,7 @@ func ensembleConfigs(t *testing.T, members int) []*Config {
 		dir := t.TempDir()
 		writeFile(t, filepath.Join(dir, "myid"), strconv.Itoa(id)+"\n")
 		path := writeFile(t, filepath.Join(dir, "zoo.cfg"), fmt.Sprintf(
-			"tickTime=200\ninitLimit=25\nsyncLimit=10\ndataDir=%s\nclientPort=%d\nclientPortAddress=127.0.0.1\n4lw.commands.whitelist=*\n%s", dir, freePort(t), lines))
+			"tickTime=200\ninitLimit=25\nsyncLimit=10\ndataDir=%s\nclientPort=%d\nclientPortAddress=127.0.0.1\n4lw.commands.whitelist=*\nadmin.enableServer=false\n%s", dir, freePort(t), lines))
 		config, err := LoadConfig(path, nil)
 		require.NoError(t, err)
 		configs = append(configs, config)

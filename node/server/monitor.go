@@ -29,6 +29,8 @@ func (w *words) standing(state peer.State) []setting {
 	return list
 }
 
+func (w *words) uptime() time.Duration { return time.Since(w.startedAt) }
+
 // gauges are Apache's (ZooKeeperServer.registerMetrics and those of its subclasses).
 func (w *words) gauges(state peer.State) []gauge {
 	var list []gauge
@@ -55,7 +57,7 @@ func (w *words) gauges(state peer.State) []gauge {
 	whole("approximate_data_size", state.DataSize)
 	whole("open_file_descriptor_count", int64(open))
 	whole("local_sessions", int64(state.LocalSessions))
-	whole("uptime", time.Since(w.startedAt).Milliseconds())
+	whole("uptime", w.uptime().Milliseconds())
 	whole("max_latency", most)
 	whole("outstanding_tls_handshake", w.stats.handshakes.Load())
 	whole("min_client_response_size", response.least)

@@ -44,6 +44,8 @@ type shell struct {
 	// backlog is what waits for the disk.
 	backlog backlog
 	metrics *metrics.Registry
+	// Nil where nobody is to be answered.
+	adminListener, metricsListener net.Listener
 	group   *errgroup.Group
 	ports   context.Context // ends after the core has
 
@@ -70,7 +72,7 @@ func (s *shell) open(ctx context.Context) error {
 		listener: listener, core: s.core, log: s.log, stats: stats,
 		connectionsMax: c.ClientConnectionsMax, allConnectionsMax: int(t.allConnectionsMax), frameMax: int(t.maxBuffer),
 		sessionlessTimeout: t.sessionlessTimeout, touchInterval: touchIntervalFor(c),
-		open:          map[peer.Conn]*clientConn{}, byAddress: map[string]int{},
+		open: map[peer.Conn]*clientConn{}, byAddress: map[string]int{},
 	}
 	s.client.words = &words{
 		config: c, allowed: allowedWords(t), core: s.core, clients: s.client, stats: stats, startedAt: time.Now(),
@@ -82,6 +84,9 @@ func (s *shell) open(ctx context.Context) error {
 		if err := s.openQuorumPorts(ctx, options); err != nil {
 			return err
 		}
+	}
+	if err := s.openWatchersPorts(ctx); err != nil {
+		return err
 	}
 	return s.openStore(options)
 }
@@ -128,6 +133,11 @@ func (s *shell) closeListeners() {
 	}
 	if s.election != nil && s.election.listener != nil {
 		s.election.listener.Close()
+	}
+	for _, listener := range []net.Listener{s.adminListener, s.metricsListener} {
+		if listener != nil {
+			listener.Close()
+		}
 	}
 }
 
@@ -192,6 +202,7 @@ func (s *shell) run(ctx context.Context) error {
 		s.group.Go(func() error { return s.election.serve(ports) })
 		s.group.Go(func() error { return s.learner.serve(ports) })
 	}
+	s.serveWatchers(ports)
 	if s.config.PurgeInterval > 0 {
 		s.group.Go(func() error { return s.purge(ports) })
 	}

@@ -133,6 +133,14 @@ var lastOperations = map[jute.OpCode]string{
 	jute.OpReconfig: "RECO", jute.OpGetEphemerals: "GETE", jute.OpGetAllChildrenNumber: "GACN", jute.OpWhoAmI: "HOMI",
 }
 
+// lastOperation is Apache's word for what the client asked last.
+func (c *clientConn) lastOperation() string {
+	if operation, found := lastOperations[c.facts.lastOp]; found {
+		return operation
+	}
+	return "NA"
+}
+
 // interest is what Apache shows of the events that it waits for: none while it answers a word, or
 // else input.
 func (c *clientConn) interest() int {
@@ -151,11 +159,7 @@ func (c *clientConn) describe(brief bool) string {
 	if brief || c.facts.session == 0 {
 		return text + ")"
 	}
-	operation, found := lastOperations[c.facts.lastOp]
-	if !found {
-		operation = "NA"
-	}
-	text += fmt.Sprintf(",sid=%s,lop=%s,est=%d,to=%d", hexadecimal(c.facts.session), operation, c.since.UnixMilli(), c.facts.timeout)
+	text += fmt.Sprintf(",sid=%s,lop=%s,est=%d,to=%d", hexadecimal(c.facts.session), c.lastOperation(), c.since.UnixMilli(), c.facts.timeout)
 	if c.facts.lastCxid >= 0 {
 		text += ",lcxid=" + hexadecimal(c.facts.lastCxid)
 	}

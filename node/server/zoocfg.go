@@ -51,10 +51,11 @@ type reader struct {
 }
 
 func (r *reader) read() error {
-	lines, err := readLines(r.path)
+	text, lines, err := readLines(r.path)
 	if err != nil {
 		return err
 	}
+	r.config.Text = text
 	for _, line := range lines {
 		if line.key == "dynamicConfigFile" {
 			r.dynamicFile = line.value
@@ -85,17 +86,23 @@ type line struct {
 	key, value string
 }
 
-// readLines reads a file of key=value lines. Blank lines and lines that begin with # or ! are
-// skipped, a backslash at the end joins two lines, and the later of two equal keys counts, as in
-// Java's properties; for server lines that is left to the membership, which refuses it.
-func readLines(path string) ([]line, error) {
+// readLines reads a file of key=value lines, and returns its text too.
+func readLines(path string) (text string, lines []line, err error) {
 	content, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read the configuration: %w", err)
+		return "", nil, fmt.Errorf("cannot read the configuration: %w", err)
 	}
+	lines, err = parseLines(path, string(content))
+	return string(content), lines, err
+}
+
+// parseLines reads key=value lines. Blank lines and lines that begin with # or ! are
+// skipped, a backslash at the end joins two lines, and the later of two equal keys counts, as in
+// Java's properties; for server lines that is left to the membership, which refuses it.
+func parseLines(path, content string) ([]line, error) {
 	var lines []line
 	pending, first := "", 0
-	for i, text := range strings.Split(string(content), "\n") {
+	for i, text := range strings.Split(content, "\n") {
 		text = strings.TrimSpace(text)
 		if pending == "" {
 			first = i + 1
@@ -237,7 +244,7 @@ func (r *reader) readDynamicFile() error {
 			path = filepath.Join(filepath.Dir(r.path), path)
 		}
 	}
-	lines, err := readLines(path)
+	_, lines, err := readLines(path)
 	if err != nil {
 		return fmt.Errorf("%s: dynamicConfigFile: %w", r.path, err)
 	}
