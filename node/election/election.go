@@ -3,6 +3,7 @@ package election
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"ordeal/node/defect"
@@ -60,6 +61,7 @@ type Output struct {
 // 0 if Tick was not called before.
 type FastLeaderElection struct {
 	options    Options
+	voters     []int64 // of the present and the next membership, ascending
 	verifier   quorum.Verifier
 	configText string // of the membership
 	now        time.Duration
@@ -99,14 +101,22 @@ func New(options Options) *FastLeaderElection {
 		options.NotificationIntervalMax = NotificationIntervalMax
 	}
 	e := &FastLeaderElection{options: options}
-	e.SetMembership(options.Membership)
+	e.SetMembership(options.Membership, nil)
 	return e
 }
 
-// SetMembership replaces who votes. It counts from the next input on.
-func (e *FastLeaderElection) SetMembership(membership *quorum.Config) {
+// SetMembership replaces who votes. Next is a later membership that is about to take the place of the
+// present one, or nil: as long as nobody knows whether it does, a leader needs a quorum of each. It
+// counts from the next input on.
+func (e *FastLeaderElection) SetMembership(membership, next *quorum.Config) {
 	e.options.Membership = membership
-	e.verifier = membership.Verifier()
+	e.voters = membership.Voters()
+	if membership.Precedes(next) {
+		e.voters = append(e.voters, next.Voters()...)
+		slices.Sort(e.voters)
+		e.voters = slices.Compact(e.voters)
+	}
+	e.verifier = quorum.JointVerifier(membership, next)
 	e.configText = membership.String()
 }
 
@@ -298,7 +308,7 @@ func (e *FastLeaderElection) considerProposal() {
 // supports tells whether those that agree with vote are a quorum.
 func (e *FastLeaderElection) supports(votes map[int64]heard, vote heard) bool {
 	agreeing := map[int64]bool{}
-	for _, id := range e.options.Membership.Voters() {
+	for _, id := range e.voters {
 		if opinion, known := votes[id]; known && opinion.agrees(vote) {
 			agreeing[id] = true
 		}
@@ -335,15 +345,31 @@ func (e *FastLeaderElection) decide(vote Vote) {
 	switch {
 	case vote.Leader == e.options.MyID:
 		e.state = Leading
-	case !e.participates():
+	case e.observes():
 		e.state = Observing
 	}
 	e.output.Decision = &Decision{Leader: vote.Leader, Role: e.state, Vote: vote}
 }
 
+// observes tells whether the membership says that this server observes. One that it does not name follows,
+// so that it is ready to become a voter.
+func (e *FastLeaderElection) observes() bool {
+	server, found := e.options.Membership.Server(e.options.MyID)
+	return found && server.Role == quorum.Observer
+}
+
+// Settle ends the search without a vote: a reconfiguration has named the leader.
+func (e *FastLeaderElection) Settle(leader, zxid int64) Decision {
+	e.started = true
+	e.decide(Vote{Leader: leader, Zxid: zxid, ElectionEpoch: e.round, PeerEpoch: -1})
+	decision := *e.output.Decision
+	e.output.Decision = nil
+	return decision
+}
+
 // broadcast tells all other voters this server's vote, and sets the time of the next repetition.
 func (e *FastLeaderElection) broadcast() {
-	for _, id := range e.options.Membership.Voters() {
+	for _, id := range e.voters {
 		if id != e.options.MyID {
 			e.send(id)
 		}
@@ -365,9 +391,13 @@ func (e *FastLeaderElection) send(to int64) {
 	}})
 }
 
-func (e *FastLeaderElection) participates() bool { return e.votes(e.options.MyID) }
+// participates tells whether this server may be elected.
+func (e *FastLeaderElection) participates() bool { return e.options.Membership.IsVoter(e.options.MyID) }
 
-func (e *FastLeaderElection) votes(id int64) bool { return e.options.Membership.IsVoter(id) }
+func (e *FastLeaderElection) votes(id int64) bool {
+	_, found := slices.BinarySearch(e.voters, id)
+	return found
+}
 
 func heardFrom(n Notification) heard {
 	return heard{

@@ -33,7 +33,13 @@ type Now struct {
 type Config struct {
 	MyID       int64
 	Membership *quorum.Config // who votes, who observes, where they listen
-	Standalone bool           // one server, no election
+	// LastSeen is Membership.Next as it was last told; it may be nil.
+	LastSeen *quorum.Config
+	// Reconfig is reconfigEnabled: the membership may change.
+	Reconfig bool
+	// StandaloneEnabled is standaloneEnabled: then no reconfiguration leaves fewer than two voters.
+	StandaloneEnabled bool
+	Standalone        bool // one server, no election
 
 	TickTime          time.Duration
 	InitLimit         int // in ticks
@@ -86,6 +92,9 @@ type LearnerMessage struct {
 // (they are only queued), then messages. It must be taken after every input or small batch of
 // inputs.
 type Ready struct {
+	// Membership, when not nil, is the new membership. It must be on disk before anything else is
+	// done; connections are made by it from now on.
+	Membership    *Membership
 	Disk          []disk.Operation
 	Notifications []Notification  // to the election ports
 	Leader        []LeaderCommand // this server is a learner
@@ -149,7 +158,8 @@ type ClientReading struct {
 type State struct {
 	Role          string // looking, leading, following, observing, standalone
 	Serving       bool
-	ReadOnly      bool  // serves, but only reads: there is no leader
+	ReadOnly      bool // serves, but only reads: there is no leader
+	Membership    Membership
 	LeaderID      int64 // 0 if unknown
 	Epoch         int64
 	LastZxid      int64 // last applied

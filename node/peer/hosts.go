@@ -7,6 +7,7 @@ import (
 	"ordeal/node/disk"
 	"ordeal/node/jute"
 	"ordeal/node/pipeline"
+	"ordeal/node/quorum"
 	"ordeal/node/tree"
 	"ordeal/node/zab"
 )
@@ -27,6 +28,10 @@ func (h leaderHost) CloseLearner(link int64) {
 }
 
 func (h leaderHost) Snapshot() *tree.Snapshotter { return h.tree.Snapshot() }
+
+func (h leaderHost) SeeMembership(next *quorum.Config) { h.seeMembership(next) }
+
+func (h leaderHost) Activate(membership *quorum.Config, leader int64) { h.activate(membership, leader) }
 
 func (h leaderHost) Established(epoch int64) {
 	h.election.SetPeerEpoch(epoch)
@@ -89,6 +94,12 @@ func (h learnerHost) Apply(entry disk.Entry) {
 	if h.defective(defect.HoleInHistory) {
 		h.history.Forget()
 	}
+}
+
+func (h learnerHost) SeeMembership(next *quorum.Config) { h.seeMembership(next) }
+
+func (h learnerHost) Activate(membership *quorum.Config, leader int64) (changed bool) {
+	return h.activate(membership, leader)
 }
 
 func (h learnerHost) Synchronised(epoch int64, pending []disk.Entry) {
@@ -182,6 +193,19 @@ type leadingHost struct{ *serverHost }
 func (h leadingHost) Propose(entry disk.Entry) {
 	h.peer.proposals.note(len(entry.Payload))
 	h.peer.leader.Propose(entry)
+}
+
+func (h leadingHost) ProposeReconfig(entry disk.Entry, next *quorum.Config) {
+	h.peer.proposals.note(len(entry.Payload))
+	h.peer.leader.ProposeReconfig(entry, next)
+}
+
+func (h leadingHost) Memberships() (present, lastSeen *quorum.Config) {
+	return h.peer.leader.Memberships()
+}
+
+func (h leadingHost) QuorumSynced(membership *quorum.Config) bool {
+	return h.peer.leader.QuorumSynced(membership)
 }
 
 func (h leadingHost) Acknowledge(zxid int64) { h.peer.leader.Acknowledge(zxid) }

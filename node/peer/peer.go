@@ -9,6 +9,7 @@ import (
 	"ordeal/node/disk"
 	"ordeal/node/election"
 	"ordeal/node/pipeline"
+	"ordeal/node/quorum"
 	"ordeal/node/tree"
 	"ordeal/node/zab"
 )
@@ -52,6 +53,11 @@ type Peer struct {
 	logEnd, appliedEnd          int64
 	disk                        diskState
 
+	// membership is the present one, lastSeen the last one that was proposed, often the same. Successor is the
+	// leader that a reconfiguration has named and that this server goes to; zab.NoLeader if there is none.
+	membership, lastSeen *quorum.Config
+	successor            int64
+
 	election *election.FastLeaderElection
 	leader   *zab.Leader  // while leading
 	learner  *zab.Learner // while following or observing
@@ -77,7 +83,7 @@ func New(config Config, state *disk.State, now Now) *Peer {
 	if config.Log == nil {
 		config.Log = slog.New(slog.DiscardHandler)
 	}
-	p := &Peer{config: config, log: config.Log, now: now}
+	p := &Peer{config: config, log: config.Log, now: now, successor: zab.NoLeader, membership: config.Membership, lastSeen: config.Membership}
 	p.adopt(state)
 	p.acceptedEpoch, p.currentEpoch = state.AcceptedEpoch, state.CurrentEpoch
 	p.disk.callbacks = map[disk.Ticket]func(disk.Result){}
@@ -92,6 +98,7 @@ func New(config Config, state *disk.State, now Now) *Peer {
 		NotificationIntervalMin: config.NotificationIntervalMin, NotificationIntervalMax: config.NotificationIntervalMax,
 	})
 	p.election.Tick(now.Elapsed)
+	p.recoverMemberships()
 	p.look()
 	p.settle()
 	return p
@@ -161,7 +168,9 @@ func (p *Peer) ReceiveNotification(from int64, message election.Notification) {
 		// again.
 		return
 	}
-	p.election.Receive(from, message)
+	if !p.learnMembership(message) {
+		p.election.Receive(from, message)
+	}
 	p.settle()
 }
 
@@ -253,7 +262,13 @@ func (p *Peer) ClientClosed(conn Conn) {
 // Ready returns what the peer wants done since the last call.
 func (p *Peer) Ready() Ready {
 	ready := p.ready
-	p.ready = Ready{}
+	// As much again is likely to come.
+	p.ready = Ready{
+		Disk:     make([]disk.Operation, 0, len(ready.Disk)),
+		Leader:   make([]LeaderCommand, 0, len(ready.Leader)),
+		Learners: make([]LearnerOutput, 0, len(ready.Learners)),
+		Clients:  make([]ClientOutput, 0, len(ready.Clients)),
+	}
 	return ready
 }
 

@@ -23,6 +23,17 @@ func (p *Peer) look() {
 	}
 }
 
+// lookOrGo follows the leader that a reconfiguration has named, or looks for one.
+func (p *Peer) lookOrGo() {
+	if p.successor == zab.NoLeader {
+		p.look()
+		return
+	}
+	leader := p.successor
+	p.successor = zab.NoLeader
+	p.follow(p.election.Settle(leader, p.history.Last()))
+}
+
 // readOnlyDelay is how long a server looks at least before it serves clients without a leader.
 const readOnlyDelay = 2 * time.Second
 
@@ -44,7 +55,7 @@ func (p *Peer) follow(decision election.Decision) {
 		p.role = leading
 		p.openLearnerPort(true)
 		p.leader = zab.NewLeader(zab.LeaderConfig{
-			MyID: p.config.MyID, Membership: p.config.Membership,
+			MyID: p.config.MyID, Membership: p.membership, LastSeen: p.lastSeen, Reconfig: p.config.Reconfig,
 			TickTime: p.config.TickTime, InitLimit: p.config.InitLimit, SyncLimit: p.config.SyncLimit,
 			AcceptedEpoch: p.acceptedEpoch, CurrentEpoch: p.currentEpoch, EpochSeen: p.epochSeen,
 			History: p.history, Reader: p.config.Reader, SnapshotSizeFactor: p.config.SnapshotSizeFactor,
@@ -61,7 +72,7 @@ func (p *Peer) follow(decision election.Decision) {
 		}
 		p.attempt++
 		p.learner = zab.NewLearner(zab.LearnerConfig{
-			MyID: p.config.MyID, Observer: p.role == observing, ConfigVersion: p.config.Membership.Version,
+			MyID: p.config.MyID, Observer: p.role == observing, ConfigVersion: p.membership.Version,
 			TickTime: p.config.TickTime, InitLimit: p.config.InitLimit, SyncLimit: p.config.SyncLimit,
 			AcceptedEpoch: p.acceptedEpoch, CurrentEpoch: p.currentEpoch, LastZxid: p.history.Last(),
 			ForceSnapshot: p.snapshotNeeded, Defects: p.config.Defects, Log: p.log,
@@ -80,7 +91,7 @@ func (p *Peer) openLearnerPort(open bool) { p.ready.LearnerPort = &open }
 func (p *Peer) startServer(role pipeline.Role, epoch int64) {
 	p.stopServer()
 	if role != pipeline.Standalone && role != pipeline.ReadOnly {
-		p.tree.SetConfig([]byte(p.config.Membership.String()), p.config.Membership.Version, p.now.Wall)
+		p.tree.SetConfig([]byte(p.membership.String()), p.membership.Version, p.now.Wall)
 	}
 	p.serverHost = &serverHost{peer: p}
 	outputs := pipeline.Outputs{Clients: p.serverHost, Log: p.serverHost}
@@ -95,13 +106,14 @@ func (p *Peer) startServer(role pipeline.Role, epoch int64) {
 		outputs.Learner = learningHost{p.serverHost}
 	}
 	if role == pipeline.Leader || role == pipeline.Follower {
-		outstandingMax /= max(len(p.config.Membership.Voters())-1, 1) // as Apache shares the limit
+		outstandingMax /= max(len(p.membership.Voters())-1, 1) // as Apache shares the limit
 	}
 	p.server = pipeline.New(pipeline.Config{
 		Role: role, ServerID: serverID, Epoch: epoch,
 		TickTime: p.config.TickTime, SessionTimeoutMin: p.config.SessionTimeoutMin, SessionTimeoutMax: p.config.SessionTimeoutMax,
 		LocalSessions: p.config.LocalSessions, LocalSessionsUpgrading: p.config.LocalSessionsUpgrading,
 		ThrottleMax: p.config.ThrottleMax, ThrottleKeepStale: p.config.ThrottleKeepStale, ThrottledOpWait: p.config.ThrottledOpWait,
+		Reconfig: p.config.Reconfig, StandaloneEnabled: p.config.StandaloneEnabled,
 		SyncByQuorum: p.config.SyncByQuorum, OutstandingMax: outstandingMax, MaxBuffer: p.config.MaxBuffer,
 		SuperDigest: p.config.SuperDigest, SkipACL: p.config.SkipACL, EnforceQuota: p.config.EnforceQuota,
 		ExtendedTypes: p.config.Tree.ExtendedTypes, DigestEnabled: p.config.Tree.DigestEnabled,
@@ -153,7 +165,7 @@ func (p *Peer) leave() {
 			p.logged, p.logEnd = nil, p.history.Last()
 		}
 		p.fastForward()
-		p.look()
+		p.lookOrGo()
 	})
 }
 

@@ -17,6 +17,7 @@ func (p *Peer) State() State {
 		Role:       roleNames[p.role],
 		Serving:    p.serves(),
 		LeaderID:   p.leaderID,
+		Membership: Membership{Present: p.membership},
 		Epoch:      p.currentEpoch,
 		LastZxid:   p.tree.LastZxid(),
 		Digest:     p.tree.Digest(),
@@ -31,6 +32,9 @@ func (p *Peer) State() State {
 		state.Outstanding = p.server.Outstanding()
 		state.LocalSessions = p.server.LocalSessions()
 		state.ReadOnly = p.role == looking
+	}
+	if p.membership.Precedes(p.lastSeen) {
+		state.Membership.Next = p.lastSeen
 	}
 	switch {
 	case p.leader != nil:

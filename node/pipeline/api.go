@@ -7,6 +7,7 @@ import (
 	"ordeal/node/defect"
 	"ordeal/node/disk"
 	"ordeal/node/jute"
+	"ordeal/node/quorum"
 )
 
 // Conn names one client connection; the runner never gives a number twice.
@@ -87,6 +88,11 @@ type Config struct {
 	// EnforceQuota is zookeeper.enforceQuota.
 	EnforceQuota bool
 
+	// Reconfig is reconfigEnabled: clients may change the membership.
+	Reconfig bool
+	// StandaloneEnabled is standaloneEnabled: then no membership has fewer than two voters.
+	StandaloneEnabled bool
+
 	Defects defect.Set
 	Log     *slog.Logger
 	// Schedule chooses the stage that works next when several have work, and answers ok=false to
@@ -135,6 +141,13 @@ type Log interface {
 type Leading interface {
 	// Propose hands over the next transaction, to be sent to the followers. Zxids have no gaps.
 	Propose(entry disk.Entry)
+	// ProposeReconfig is Propose for a transaction that replaces the membership.
+	ProposeReconfig(entry disk.Entry, next *quorum.Config)
+	// Memberships are the present membership and the last one that was proposed, the same if none is
+	// under way.
+	Memberships() (present, lastSeen *quorum.Config)
+	// QuorumSynced tells whether a quorum of a membership is connected and synchronised.
+	QuorumSynced(membership *quorum.Config) bool
 	// Acknowledge is the leader's own acknowledgement: its log holds everything up to zxid on disk. It
 	// is called for each transaction, in order.
 	Acknowledge(zxid int64)

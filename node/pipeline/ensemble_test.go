@@ -65,7 +65,7 @@ func newEnsemble(t *testing.T, seed uint64, syncByQuorum bool) *ensemble {
 			}
 		})
 		w.slowDisk = true
-		w.start(config, Outputs{Clients: w, Log: w, Leading: ensembleLeader{e}, Learner: ensembleLearner{e, i}})
+		w.start(config, Outputs{Clients: w, Log: w, Leading: ensembleLeader{ensemble: e}, Learner: ensembleLearner{e, i}})
 		e.servers = append(e.servers, w)
 	}
 	return e
@@ -73,7 +73,10 @@ func newEnsemble(t *testing.T, seed uint64, syncByQuorum bool) *ensemble {
 
 func (e *ensemble) send(to int, deliver func()) { e.links[to][1] = append(e.links[to][1], deliver) }
 
-type ensembleLeader struct{ *ensemble }
+type ensembleLeader struct {
+	*ensemble
+	steadyMembership
+}
 
 func (l ensembleLeader) Propose(entry disk.Entry) {
 	require.Equal(l.t, l.proposed+1, entry.Zxid)

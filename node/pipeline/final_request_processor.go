@@ -126,6 +126,9 @@ func (p *finalRequestProcessor) outcome(r *request) (jute.Record, jute.Code) {
 		return jute.SetDataResponse{Stat: result.Stat}, result.Err
 	case jute.OpSetACL:
 		return jute.SetACLResponse{Stat: result.Stat}, result.Err
+	case jute.OpReconfig:
+		text, _, _ := p.server.tree.GetData(tree.ConfigPath)
+		return jute.ReconfigResponse{Data: text, Stat: result.Stat}, result.Err
 	}
 	return nil, result.Err
 }

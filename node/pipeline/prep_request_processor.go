@@ -146,7 +146,7 @@ func (p *prepRequestProcessor) transaction(r *request) (jute.Txn, jute.Code) {
 	case *jute.MultiRequest:
 		return p.multi(r, request.Ops)
 	case *jute.ReconfigRequest:
-		return nil, jute.ReconfigDisabled
+		return p.reconfig(r, request)
 	}
 	return p.operation(r, r.op, body)
 }

@@ -30,7 +30,11 @@ func (p *proposalRequestProcessor) processRequest(r *request) {
 	}
 	if r.isTxn {
 		p.proposed.push(r)
-		p.leading.Propose(r.entry)
+		if r.membership != nil {
+			p.leading.ProposeReconfig(r.entry, r.membership)
+		} else {
+			p.leading.Propose(r.entry)
+		}
 		p.sync.processRequest(r)
 	}
 }

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"ordeal/node/disk"
 	"ordeal/node/jute"
+	"ordeal/node/quorum"
 	"ordeal/node/tree"
 )
 
@@ -32,6 +33,9 @@ type request struct {
 	local bool
 	// submitted tells that the request came through the RequestThrottler, which counts it.
 	submitted bool
+
+	// membership is what a reconfiguration makes the membership, on the server that prepared it.
+	membership *quorum.Config
 
 	// result is what applying the transaction gave.
 	result tree.Result

@@ -118,7 +118,10 @@ func (s *scene) nameOf(conn Conn) string {
 	return "?"
 }
 
-type sceneLeading struct{ *scene }
+type sceneLeading struct {
+	*scene
+	steadyMembership
+}
 
 func (s sceneLeading) Propose(entry disk.Entry) { s.note("propose %s", describe(entry)) }
 func (s sceneLeading) Acknowledge(zxid int64)   { s.note("acknowledge %#x", zxid) }
@@ -186,7 +189,7 @@ func (s *scene) begin(role string) {
 	w, config := emptyWorld(s.t, withRole(roles[role]), func(c *Config) { c.SyncByQuorum = true })
 	w.slowDisk = true
 	s.w, s.clients = w, map[string]*testClient{}
-	w.start(config, Outputs{Clients: s, Log: s, Leading: sceneLeading{s}, Learner: sceneLearner{s}})
+	w.start(config, Outputs{Clients: s, Log: s, Leading: sceneLeading{scene: s}, Learner: sceneLearner{s}})
 }
 
 func (s *scene) number(word string) int64 {

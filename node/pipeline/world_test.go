@@ -12,6 +12,7 @@ import (
 	"ordeal/node/defect"
 	"ordeal/node/disk"
 	"ordeal/node/jute"
+	"ordeal/node/quorum"
 	"ordeal/node/tree"
 )
 
@@ -40,6 +41,9 @@ type world struct {
 	syncs       []SyncTicket
 	syncsSent   []Origin
 	resigned    string
+	membership  *quorum.Config
+	lastSeen    *quorum.Config
+	unsynced    bool
 	forwarded   []Forwarded
 	revalidated []int64
 }
@@ -113,13 +117,30 @@ func (w *world) Sync() disk.Ticket {
 	return w.next
 }
 
+// steadyMembership is a leader whose membership nobody changes.
+type steadyMembership struct{}
+
+func (steadyMembership) ProposeReconfig(disk.Entry, *quorum.Config) {}
+func (steadyMembership) Memberships() (present, lastSeen *quorum.Config) {
+	return &quorum.Config{}, &quorum.Config{}
+}
+func (steadyMembership) QuorumSynced(*quorum.Config) bool { return true }
+
 type leadingWorld struct{ *world }
 
 func (w leadingWorld) Propose(entry disk.Entry) { w.proposed = append(w.proposed, entry) }
-func (w leadingWorld) Acknowledge(zxid int64)   { w.acked = append(w.acked, zxid) }
-func (w leadingWorld) Sync(ticket SyncTicket)   { w.world.syncs = append(w.world.syncs, ticket) }
-func (w leadingWorld) SendSync(learner Origin)  { w.syncsSent = append(w.syncsSent, learner) }
-func (w leadingWorld) Resign(reason string)     { w.resigned = reason }
+func (w leadingWorld) ProposeReconfig(entry disk.Entry, next *quorum.Config) {
+	w.Propose(entry)
+	w.membership = next
+}
+func (w leadingWorld) Memberships() (present, lastSeen *quorum.Config) {
+	return w.membership, w.lastSeen
+}
+func (w leadingWorld) QuorumSynced(*quorum.Config) bool { return !w.unsynced }
+func (w leadingWorld) Acknowledge(zxid int64)           { w.acked = append(w.acked, zxid) }
+func (w leadingWorld) Sync(ticket SyncTicket)           { w.world.syncs = append(w.world.syncs, ticket) }
+func (w leadingWorld) SendSync(learner Origin)          { w.syncsSent = append(w.syncsSent, learner) }
+func (w leadingWorld) Resign(reason string)             { w.resigned = reason }
 
 type learnerWorld struct{ *world }
 

@@ -20,6 +20,37 @@ func (c *Config) Verifier() Verifier {
 	return majority{voters: c.Voters()}
 }
 
+// JointVerifier returns the rule while a membership is being replaced: what counts needs a quorum of the
+// present one and, if next is a later one, of that too.
+func JointVerifier(present, next *Config) Verifier {
+	if !present.Precedes(next) {
+		return present.Verifier()
+	}
+	return joint{present.Verifier(), next.Verifier()}
+}
+
+// Precedes tells whether next is a membership later than this one. It may be nil.
+func (c *Config) Precedes(next *Config) bool { return next != nil && next.Version > c.Version }
+
+type joint []Verifier
+
+func (j joint) ContainsQuorum(servers map[int64]bool) bool {
+	for _, verifier := range j {
+		if !verifier.ContainsQuorum(servers) {
+			return false
+		}
+	}
+	return true
+}
+
+func (j joint) Weight(id int64) int64 {
+	weight := int64(0)
+	for _, verifier := range j {
+		weight = max(weight, verifier.Weight(id))
+	}
+	return weight
+}
+
 // Size is the smallest number of voters that can form a quorum, for throttles and metrics. It takes
 // every vote as equal.
 func (c *Config) Size() int { return len(c.Voters())/2 + 1 }

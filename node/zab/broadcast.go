@@ -6,31 +6,64 @@ import (
 	"ordeal/node/defect"
 	"ordeal/node/disk"
 	"ordeal/node/jute"
+	"ordeal/node/quorum"
 )
 
 // proposal is a transaction that is not committed yet.
 type proposal struct {
 	entry disk.Entry
-	acks  map[int64]bool // voters that have it on disk
+	acks  map[int64]bool // servers that have it on disk
+	// verifier decides whether those are enough: it is of the memberships at the time of the proposal.
+	verifier quorum.Verifier
+	// membership is what the transaction makes the membership; nil for most.
+	membership *quorum.Config
 }
 
 // broadcastState is a leader's transactions on their way.
 type broadcastState struct {
 	lastProposed, lastCommitted int64
-	outstanding                 []*proposal  // in the order of zxids
-	toBeApplied                 []disk.Entry // committed but not part of the tree and the history yet
+	outstanding                 []*proposal      // in the order of zxids
+	toBeApplied                 []disk.Entry     // committed but not part of the tree and the history yet
+	spare                       []map[int64]bool // empty, for acks
+}
+
+// spareMax bounds the maps that are kept to be used again.
+const spareMax = 1024
+
+// emptyAcks returns a map for a new proposal.
+func (b *broadcastState) emptyAcks() map[int64]bool {
+	last := len(b.spare) - 1
+	if last < 0 {
+		return map[int64]bool{}
+	}
+	acks := b.spare[last]
+	b.spare = b.spare[:last]
+	return acks
+}
+
+// discard takes back the map of a proposal that is committed.
+func (b *broadcastState) discard(acks map[int64]bool) {
+	if len(b.spare) < spareMax {
+		clear(acks)
+		b.spare = append(b.spare, acks)
+	}
 }
 
 // Propose sends the next transaction to all followers. Zxids must follow one another.
 func (l *Leader) Propose(entry disk.Entry) {
-	if l.phase != broadcasting {
-		return
+	if l.phase == broadcasting {
+		l.propose(entry, nil)
 	}
+}
+
+func (l *Leader) propose(entry disk.Entry, membership *quorum.Config) {
 	if entry.Zxid != l.broadcast.lastProposed+1 {
 		panic(fmt.Sprintf("zab: proposal %#x does not follow %#x", entry.Zxid, l.broadcast.lastProposed))
 	}
 	l.broadcast.lastProposed = entry.Zxid
-	l.broadcast.outstanding = append(l.broadcast.outstanding, &proposal{entry: entry, acks: map[int64]bool{}})
+	l.broadcast.outstanding = append(l.broadcast.outstanding, &proposal{
+		entry: entry, acks: l.broadcast.emptyAcks(), verifier: l.verifier, membership: membership,
+	})
 	packet := l.packet(jute.PacketProposal, entry.Zxid, entry.Payload)
 	for _, h := range l.handlers {
 		if h.state >= awaitingAck && !h.observer {
@@ -79,9 +112,9 @@ func (l *Leader) withdrawAcks(sid int64) {
 
 // tryToCommit commits proposals, strictly in order, as long as the oldest one has a quorum.
 func (l *Leader) tryToCommit() {
-	for l.phase == broadcasting && len(l.broadcast.outstanding) > 0 {
+	for l.phase == broadcasting && !l.deposed && len(l.broadcast.outstanding) > 0 {
 		oldest := l.broadcast.outstanding[0]
-		committed := l.verifier.ContainsQuorum(oldest.acks)
+		committed := oldest.verifier.ContainsQuorum(oldest.acks)
 		if l.config.Defects.On(defect.CommitBeforeQuorum) && oldest.acks[l.config.MyID] {
 			committed = true
 		}
@@ -89,11 +122,13 @@ func (l *Leader) tryToCommit() {
 			return
 		}
 		l.broadcast.outstanding = l.broadcast.outstanding[1:]
-		l.commit(oldest.entry)
+		l.commit(oldest)
+		l.broadcast.discard(oldest.acks)
 	}
 }
 
-func (l *Leader) commit(entry disk.Entry) {
+func (l *Leader) commit(p *proposal) {
+	entry := p.entry
 	if entry.Zxid != l.broadcast.lastCommitted+1 {
 		panic(fmt.Sprintf("zab: commit of %#x after %#x", entry.Zxid, l.broadcast.lastCommitted))
 	}
@@ -101,6 +136,13 @@ func (l *Leader) commit(entry disk.Entry) {
 	l.broadcast.toBeApplied = append(l.broadcast.toBeApplied, entry)
 	commit := l.packet(jute.PacketCommit, entry.Zxid, nil)
 	inform := l.packet(jute.PacketInform, entry.Zxid, entry.Payload)
+	if p.membership != nil {
+		leader := l.activate(p.membership, p.acks)
+		commit = l.packet(jute.PacketCommitAndActivate, entry.Zxid, jute.Marshal(jute.CommitAndActivate{DesignatedLeader: leader}))
+		inform = l.packet(jute.PacketInformAndActivate, entry.Zxid, jute.Marshal(jute.InformAndActivate{
+			DesignatedLeader: leader, Payload: entry.Payload,
+		}))
+	}
 	for _, h := range l.handlers {
 		switch {
 		case h.state < awaitingAck:

@@ -62,6 +62,9 @@ func (l *Leader) LearnerConnected(link int64) {
 func (l *Leader) LearnerClosed(link int64) {
 	if h := l.byLink[link]; h != nil {
 		l.forget(h)
+		if l.deposed && l.phase == broadcasting {
+			l.checkHealth() // the followers go to the new leader
+		}
 	}
 }
 
@@ -231,7 +234,7 @@ func (l *Leader) synchronise(h *learnerHandler) {
 		}
 		l.forwardFrom(h, l.config.History.Last())
 	}
-	l.send(h, l.packet(jute.PacketNewLeader, EpochStart(l.epoch), []byte(l.config.Membership.String())))
+	l.send(h, l.packet(jute.PacketNewLeader, EpochStart(l.epoch), []byte(l.config.LastSeen.String())))
 }
 
 // sendCommitted sends a proposal and its commit; before UPTODATE observers get both too.

@@ -3,6 +3,7 @@ package zab
 import (
 	"ordeal/node/disk"
 	"ordeal/node/jute"
+	"ordeal/node/quorum"
 	"ordeal/node/tree"
 )
 
@@ -38,6 +39,9 @@ type EpochDisk interface {
 	SaveCurrentEpoch(epoch int64, done func())
 }
 
+// NoLeader is a designated leader that a reconfiguration does not name.
+const NoLeader int64 = -1
+
 // LeaderHost is the server around a leader.
 type LeaderHost interface {
 	EpochDisk
@@ -47,6 +51,12 @@ type LeaderHost interface {
 	CloseLearner(link int64)
 	// Snapshot is a picture of the tree as it is now.
 	Snapshot() *tree.Snapshotter
+	// SeeMembership says that a membership is about to replace the present one. It must be on disk before
+	// anything that this leader sends or appends afterwards.
+	SeeMembership(next *quorum.Config)
+	// Activate says that a membership has replaced the present one, and who leads it. If that is another
+	// server this leader commits nothing any more, and gives up once its followers have gone there.
+	Activate(membership *quorum.Config, leader int64)
 	// Established says that a quorum has this leader's history: it may serve, and its first
 	// transaction is EpochStart(epoch)+1.
 	Established(epoch int64)
@@ -80,6 +90,13 @@ type LearnerHost interface {
 	Install(incoming *tree.Tree, done func())
 	// Apply makes a committed entry part of the tree. It is called during synchronisation only.
 	Apply(entry disk.Entry)
+	// SeeMembership says that a membership is about to replace the present one. It must be on disk before
+	// anything that this server sends or appends afterwards.
+	SeeMembership(next *quorum.Config)
+	// Activate says that a membership has replaced the present one, and who leads it; NoLeader if that is
+	// not said. It answers whether this server has another role or another leader now: it then leaves this
+	// leader.
+	Activate(membership *quorum.Config, leader int64) (changed bool)
 	// Synchronised says that this server may serve. Pending are the entries that are logged and
 	// acknowledged but not committed yet.
 	Synchronised(epoch int64, pending []disk.Entry)

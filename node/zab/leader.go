@@ -15,6 +15,10 @@ import (
 type LeaderConfig struct {
 	MyID       int64
 	Membership *quorum.Config
+	// LastSeen is the membership that may be about to replace it; it has an equal or later version.
+	LastSeen *quorum.Config
+	// Reconfig is whether memberships change at all (reconfigEnabled).
+	Reconfig bool
 
 	TickTime  time.Duration
 	InitLimit int // in ticks: for each phase up to serving, and for a learner's synchronisation
@@ -52,7 +56,7 @@ const (
 // Leader is the leader's side, from the end of an election until the server gives up leading.
 type Leader struct {
 	config   LeaderConfig
-	verifier quorum.Verifier
+	verifier quorum.Verifier // of both memberships
 	host     LeaderHost
 	now      time.Duration
 
@@ -69,17 +73,22 @@ type Leader struct {
 	broadcast broadcastState
 	syncs     syncState
 
+	// deposed is set when a reconfiguration has given the lead to another server.
+	deposed bool
+
 	nextPing   time.Duration
 	nextHealth time.Duration
 }
 
 // NewLeader returns a leader that has done nothing yet.
 func NewLeader(config LeaderConfig, now time.Duration, host LeaderHost) *Leader {
-	return &Leader{
-		config: config, verifier: config.Membership.Verifier(), host: host, now: now,
+	l := &Leader{
+		config: config, host: host, now: now,
 		infos: map[int64]bool{}, epochAcks: map[int64]bool{}, newLeaderAcks: map[int64]bool{},
 		byLink: map[int64]*learnerHandler{}, syncs: syncState{wanted: map[int64]uint64{}},
 	}
+	l.setMemberships(config.Membership, config.LastSeen)
+	return l
 }
 
 // Start begins with discovery.
@@ -188,6 +197,7 @@ func (l *Leader) epochSaved() {
 	}
 	l.phase = collectingAcks
 	l.deadline = l.now + l.initTime()
+	l.nameMembership()
 	for _, h := range l.snapshotOfHandlers() {
 		if h.state == awaitingEpoch {
 			l.announceEpoch(h)
@@ -240,6 +250,9 @@ func (l *Leader) collectNewLeaderAck(sid int64) {
 	l.phase = broadcasting
 	l.nextHealth = l.now + l.config.TickTime
 	l.config.Log.Info("leading with a quorum", "epoch", l.epoch)
+	if l.config.Reconfig {
+		l.activate(l.config.LastSeen, l.newLeaderAcks)
+	}
 	l.host.Established(l.epoch)
 	for _, h := range l.snapshotOfHandlers() {
 		if h.state == awaitingStart {

@@ -97,6 +97,12 @@ func (s *leaderScript) SyncDone(ticket uint64)      { s.say("sync %d is done", t
 func (s *leaderScript) Touch(touches []Touch)       { s.say("touch %v", touches) }
 func (s *leaderScript) GiveUp(reason string)        { s.say("give up: %s", reason) }
 
+func (s *leaderScript) SeeMembership(next *quorum.Config) { s.say("see membership %x", next.Version) }
+
+func (s *leaderScript) Activate(membership *quorum.Config, leader int64) {
+	s.say("activate membership %x with leader %d", membership.Version, leader)
+}
+
 func (s *leaderScript) Established(epoch int64) {
 	s.say("established in epoch %d", epoch)
 	s.tree.SetLastZxid(EpochStart(epoch))

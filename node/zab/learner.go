@@ -8,6 +8,7 @@ import (
 	"ordeal/node/defect"
 	"ordeal/node/disk"
 	"ordeal/node/jute"
+	"ordeal/node/quorum"
 )
 
 // LearnerConfig is what a follower or observer must know before it is connected to its leader.
@@ -75,6 +76,11 @@ type Learner struct {
 	// early are packets that came between NEWLEADER and UPTODATE. Their turn comes when this server
 	// serves: a COMMIT among them may be for a transaction of received (ZOOKEEPER-4394).
 	early []*jute.QuorumPacket
+
+	// reconfigurations are memberships that were proposed and are not committed, oldest first.
+	reconfigurations []reconfiguration
+	// newLeader is the membership that NEWLEADER carried, nil if it was none.
+	newLeader *quorum.Config
 }
 
 // NewLearner returns a learner that waits to be connected.
@@ -277,14 +283,19 @@ func (l *Learner) receive(packet *jute.QuorumPacket) error {
 	case jute.PacketCommit:
 		return l.receiveCommit(packet.Zxid)
 	case jute.PacketInform:
-		if err := l.receiveProposal(packet); err != nil {
-			return err
+		return l.receiveInform(packet)
+	case jute.PacketCommitAndActivate:
+		if l.inSnapshot(packet.Zxid) {
+			return nil
 		}
-		return l.receiveCommit(packet.Zxid)
+		return l.commitAndActivate(packet, l.receiveCommit)
+	case jute.PacketInformAndActivate:
+		return l.informAndActivate(packet, l.receiveInform)
 	case jute.PacketNewLeader:
 		if packet.Zxid != EpochStart(l.epoch) {
 			return fmt.Errorf("%v in epoch %d", packet, l.epoch)
 		}
+		l.seeNewLeader(packet)
 		l.persist()
 		return nil
 	case jute.PacketPing:
@@ -307,13 +318,21 @@ func (l *Learner) receiveProposal(packet *jute.QuorumPacket) error {
 	if !Follows(packet.Zxid, l.lastQueued) && !l.config.Defects.On(defect.HoleInHistory) {
 		return fmt.Errorf("%v leaves a hole after %#x", packet, l.lastQueued)
 	}
-	entry, err := entryOf(packet)
+	entry, membership, err := entryOf(packet)
 	if err != nil {
 		return err
 	}
+	l.see(entry, membership)
 	l.received = append(l.received, entry)
 	l.lastQueued = packet.Zxid
 	return nil
+}
+
+func (l *Learner) receiveInform(packet *jute.QuorumPacket) error {
+	if err := l.receiveProposal(packet); err != nil {
+		return err
+	}
+	return l.receiveCommit(packet.Zxid)
 }
 
 func (l *Learner) receiveCommit(zxid int64) error {
@@ -328,16 +347,21 @@ func (l *Learner) receiveCommit(zxid int64) error {
 }
 
 // entryOf takes the transaction out of a PROPOSAL or INFORM, once it is sure that it can be read
-// back and is the one that the packet names.
-func entryOf(packet *jute.QuorumPacket) (disk.Entry, error) {
-	header, _, _, err := jute.DecodePayload(packet.Data)
+// back and is the one that the packet names. Membership is what it makes the membership; nil for most.
+func entryOf(packet *jute.QuorumPacket) (entry disk.Entry, membership *quorum.Config, err error) {
+	header, txn, _, err := jute.DecodePayload(packet.Data)
 	if err != nil {
-		return disk.Entry{}, fmt.Errorf("%v: %w", packet, err)
+		return disk.Entry{}, nil, fmt.Errorf("%v: %w", packet, err)
 	}
 	if header.Zxid != packet.Zxid {
-		return disk.Entry{}, fmt.Errorf("%v carries transaction %#x", packet, header.Zxid)
+		return disk.Entry{}, nil, fmt.Errorf("%v carries transaction %#x", packet, header.Zxid)
 	}
-	return disk.Entry{Zxid: packet.Zxid, Payload: packet.Data}, nil
+	if header.Type == jute.OpReconfig {
+		if membership, err = membershipOf(txn); err != nil {
+			return disk.Entry{}, nil, fmt.Errorf("%v: %w", packet, err)
+		}
+	}
+	return disk.Entry{Zxid: packet.Zxid, Payload: packet.Data}, membership, nil
 }
 
 // persist makes everything up to NEWLEADER durable, in this order: the snapshot, the transactions
@@ -428,6 +452,10 @@ func (l *Learner) beforeUpToDate(packet *jute.QuorumPacket) error {
 		l.host.Sync(func() {})
 		l.unlogged = nil
 	}
+	if l.newLeader != nil && l.host.Activate(l.newLeader, NoLeader) {
+		l.leaveFor(packet)
+		return nil
+	}
 	l.phase = learning
 	l.deadline = l.now + l.syncTime()
 	l.send(jute.PacketAck, EpochStart(l.epoch), nil)
@@ -457,12 +485,11 @@ func (l *Learner) learn(packet *jute.QuorumPacket) error {
 		if l.config.Observer {
 			return nil // of a proposal that was outstanding when this server was synchronised
 		}
-		if err := l.host.Commit(packet.Zxid); err != nil {
-			// Leader and follower disagree about the past: nothing that this process holds in memory
-			// can be trusted.
-			l.phase = learnerOver
-			l.host.Fail(fmt.Errorf("zab: epoch %d: %w", l.epoch, err))
-		}
+		return l.commit(packet.Zxid)
+	case jute.PacketCommitAndActivate:
+		return l.commitAndActivate(packet, l.commit)
+	case jute.PacketInformAndActivate:
+		return l.informAndActivate(packet, l.learnTransaction)
 	case jute.PacketSync:
 		l.host.SyncReceived()
 	case jute.PacketRevalidate:
@@ -477,6 +504,16 @@ func (l *Learner) learn(packet *jute.QuorumPacket) error {
 	return nil
 }
 
+// commit passes a commit on. If it cannot be, leader and follower disagree about the past: nothing that this
+// process holds in memory can be trusted.
+func (l *Learner) commit(zxid int64) error {
+	if err := l.host.Commit(zxid); err != nil {
+		l.phase = learnerOver
+		l.host.Fail(fmt.Errorf("zab: epoch %d: %w", l.epoch, err))
+	}
+	return nil
+}
+
 func (l *Learner) learnTransaction(packet *jute.QuorumPacket) error {
 	if l.config.Observer && packet.Type == jute.PacketProposal {
 		return nil // an observer takes what is committed, and only that
@@ -484,11 +521,14 @@ func (l *Learner) learnTransaction(packet *jute.QuorumPacket) error {
 	if !Follows(packet.Zxid, l.lastQueued) && !l.config.Defects.On(defect.HoleInHistory) {
 		return fmt.Errorf("%v leaves a hole after %#x", packet, l.lastQueued)
 	}
-	entry, err := entryOf(packet)
+	entry, membership, err := entryOf(packet)
 	if err != nil {
 		return err
 	}
 	l.lastQueued = packet.Zxid
+	if packet.Type == jute.PacketProposal {
+		l.see(entry, membership)
+	}
 	if packet.Type == jute.PacketInform {
 		return l.host.Inform(entry)
 	}

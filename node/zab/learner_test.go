@@ -12,6 +12,7 @@ import (
 	"ordeal/node/defect"
 	"ordeal/node/disk"
 	"ordeal/node/jute"
+	"ordeal/node/quorum"
 	"ordeal/node/tree"
 )
 
@@ -124,6 +125,19 @@ func (s *learnerScript) Revalidated(session int64, valid bool) {
 	s.say("session %d is valid: %v", session, valid)
 }
 func (s *learnerScript) Touches() []Touch { return nil }
+func (s *learnerScript) SeeMembership(next *quorum.Config) {
+	if next.Version != 0 {
+		s.say("see membership %x", next.Version)
+	}
+}
+
+func (s *learnerScript) Activate(membership *quorum.Config, leader int64) (changed bool) {
+	if membership.Version != 0 {
+		s.say("activate membership %x with leader %d", membership.Version, leader)
+	}
+	return membership.Version != 0 && leader != 1 && leader != NoLeader
+}
+
 func (s *learnerScript) GiveUp(reason string, snapshotNeeded bool) {
 	s.say("give up: %s (snapshot needed: %v)", reason, snapshotNeeded)
 }
