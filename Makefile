@@ -8,10 +8,11 @@ GOTESTSUM := gotest.tools/gotestsum@v1.13.0
 # The revision goes into the program where there is one; a tarball builds as well.
 BUILDFLAGS := -trimpath -buildvcs=auto
 TEST_TIMEOUT := 20m
+STREAM ?= 200000
 
 export CGO_ENABLED = 0
 
-.PHONY: run build test unit race integration lint deps bench power clean
+.PHONY: run build test unit race integration differential lint deps bench power clean
 
 run: build ## build and run the default test: make run DRIVER=process ARGS='--duration 20s'
 	bin/ordeal run --driver $(DRIVER) $(ARGS)
@@ -38,6 +39,9 @@ race: ## fast tests under the race detector
 
 integration: build ## tests with Docker, Java and Apache ZooKeeper
 	$(GO) run $(GOTESTSUM) --format testname -- -tags integration -run Integration -p 1 -parallel 1 -timeout $(TEST_TIMEOUT) ./...
+
+differential: ## 200,000 requests to our server and to Apache's, alone and as ensembles: no answer may differ
+	ORDEAL_STREAM=$(STREAM) $(GO) test -tags integration -count 1 -run 'IntegrationStreamAgainstApache|IntegrationEnsemblesAgainstApache' -timeout 60m -v ./node/server
 
 bench: build ## measure speed, at last beside Apache ZooKeeper: benchmarks assert nothing
 	$(GO) test -run '^$$' -bench . -benchtime 1s ./...

@@ -82,7 +82,8 @@ func TestIntegrationEnsemblesAgainstApache(t *testing.T) {
 		t.Run(mode, func(t *testing.T) {
 			follower, leader := duel.StartApacheEnsemble(t)
 			apache := map[string]*duel.Apache{"follower": follower, "leader": leader}[mode]
-			r := startTwins(t)[mode]
+			all := startTwins(t)
+			r := all[slices.IndexFunc(all, func(r *running) bool { return r.mode() == mode })]
 			d := duel.New(t, duel.TCP(t, apache.Address), duel.TCP(t, r.clientAddress()))
 			d.Stream(seed, length/4)
 			report(t, d, seed)
@@ -93,8 +94,8 @@ func TestIntegrationEnsemblesAgainstApache(t *testing.T) {
 	}
 }
 
-// startTwins starts three members and returns one that follows and the one that leads, by mode.
-func startTwins(t *testing.T) map[string]*running {
+// startTwins starts three members and waits until they serve.
+func startTwins(t *testing.T) []*running {
 	t.Helper()
 	const members = 3
 	lines := "initLimit=20\nsyncLimit=10\n"
@@ -105,12 +106,10 @@ func startTwins(t *testing.T) map[string]*running {
 	for id := 1; id <= members; id++ {
 		all = append(all, start(t, twinConfig(t, id, lines)))
 	}
-	modes := map[string]*running{}
 	for _, r := range all {
 		r.eventually(func() bool { return slices.Contains([]string{"leader", "follower"}, r.mode()) }, "serving")
-		modes[r.mode()] = r
 	}
-	return modes
+	return all
 }
 
 func report(t *testing.T, d *duel.Duel, seed uint64) {
