@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"log/slog"
+	"os"
 	"os/signal"
 	"strings"
 	"syscall"
@@ -14,12 +15,15 @@ import (
 
 func newNode() *cobra.Command {
 	return &cobra.Command{
-		Use:   "node [-Dname=value ...] zoo.cfg",
+		Use:   "node [-Dname=value ...] [zoo.cfg]",
 		Short: "Run one server in the foreground, as zkServer.sh start-foreground does",
 		Long: `Run one server in the foreground, as zkServer.sh start-foreground does. zoo.cfg is Apache ZooKeeper's;
 keys that it does not know become properties zookeeper.KEY, and -D sets properties directly. SIGTERM
-stops the server in order.`,
-		Example:            "  ordeal node conf/zoo.cfg\n  ordeal node -Dzookeeper.snapCount=1000 conf/zoo.cfg",
+stops the server in order.
+
+Without a file, and with ZOO_MY_ID or ZOO_SERVERS in the environment, it does as the official
+ZooKeeper image does: it writes zoo.cfg and myid from the ZOO_ variables, unless they are there.`,
+		Example:            "  ordeal node conf/zoo.cfg\n  ZOO_MY_ID=1 ordeal node\n  ordeal node -Dzookeeper.snapCount=1000 conf/zoo.cfg",
 		DisableFlagParsing: true, // -Dname=value is Java's form, not ours
 		RunE: func(command *cobra.Command, arguments []string) error {
 			properties := map[string]string{}
@@ -38,6 +42,12 @@ stops the server in order.`,
 					return exit{exitUsage, "ordeal node: more than one configuration file: " + path + " and " + argument}
 				default:
 					path = argument
+				}
+			}
+			if path == "" && server.InImage(os.Getenv) {
+				var err error
+				if path, err = server.ImageConfig(os.Getenv); err != nil {
+					return err
 				}
 			}
 			if path == "" {

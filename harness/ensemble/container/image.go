@@ -30,8 +30,9 @@ const (
 // programPath is where the program stands in its image.
 const programPath = "/ordeal"
 
-// nodeDockerfile makes an image that holds the program and nothing else.
-const nodeDockerfile = "FROM scratch\nCOPY ordeal " + programPath + "\nENTRYPOINT [\"" + programPath + "\"]\n"
+// nodeDockerfile makes an image that holds the program and nothing else. By itself it runs a server
+// that takes the official ZooKeeper image's variables.
+const nodeDockerfile = "FROM scratch\nCOPY ordeal " + programPath + "\nENTRYPOINT [\"" + programPath + "\"]\nCMD [\"node\"]\n"
 
 // BuildNode makes the image of the program at path, unless the engine has it already, and returns
 // its name. The program must be a static binary. Images of earlier programs that nothing uses are
