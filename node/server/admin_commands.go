@@ -217,7 +217,7 @@ func (w *words) adminLeader(state peer.State, _ url.Values) object {
 		return object{{"error", "server is not initialized"}}
 	}
 	host := ""
-	if leader, found := w.config.Membership.Server(state.LeaderID); found {
+	if leader, found := w.membership(state).Server(state.LeaderID); found {
 		host, _, _ = net.SplitHostPort(leader.QuorumAddress())
 	}
 	return object{{"is_leader", mode(state) == "leader"}, {"leader_id", state.LeaderID}, {"leader_ip", host}}
@@ -300,11 +300,11 @@ func (w *words) adminSystemProperties(peer.State, url.Values) object {
 	return o
 }
 
-func (w *words) adminVotingView(peer.State, url.Values) object {
+func (w *words) adminVotingView(state peer.State, _ url.Values) object {
 	view := object{}
 	if !w.config.Standalone {
-		for _, id := range w.config.Membership.Voters() {
-			server, _ := w.config.Membership.Server(id)
+		for _, id := range w.membership(state).Voters() {
+			server, _ := w.membership(state).Server(id)
 			client := ""
 			if id == w.config.MyID {
 				client = w.clientAddress()

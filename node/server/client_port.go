@@ -26,6 +26,7 @@ const (
 // clientPort accepts clients and knows their connections.
 type clientPort struct {
 	listener net.Listener
+	moves    chan net.Listener // the next place to listen at
 	core     *core
 	log      *slog.Logger
 	words    *words
@@ -55,6 +56,29 @@ func listenTCP(ctx context.Context, purpose, address string) (net.Listener, erro
 		return nil, fmt.Errorf("cannot open the %s port: %w", purpose, err)
 	}
 	return listener, nil
+}
+
+// acceptMoving is accept at a listener that others may take the place of.
+func acceptMoving(ctx context.Context, listener net.Listener, moves <-chan net.Listener, log *slog.Logger, handle func(net.Conn)) {
+	for {
+		accepting := make(chan struct{})
+		go func() {
+			defer close(accepting)
+			accept(ctx, listener, log, handle)
+		}()
+		var next net.Listener
+		select {
+		case next = <-moves:
+		case <-ctx.Done():
+		}
+		listener.Close()
+		<-accepting
+		if next == nil {
+			return
+		}
+		log.Info("listening elsewhere", "address", next.Addr().String())
+		listener = next
+	}
 }
 
 // accept hands every connection to handle until the listener is closed. A failed accept costs a
@@ -88,9 +112,7 @@ func sleep(ctx context.Context, wait time.Duration) bool {
 
 // serve accepts clients until ctx is done, and ends with all their connections closed.
 func (p *clientPort) serve(ctx context.Context) error {
-	stop := context.AfterFunc(ctx, func() { p.listener.Close() })
-	defer stop()
-	accept(ctx, p.listener, p.log, func(tcp net.Conn) { p.welcome(ctx, tcp) })
+	acceptMoving(ctx, p.listener, p.moves, p.log, func(tcp net.Conn) { p.welcome(ctx, tcp) })
 	return nil
 }
 

@@ -26,6 +26,10 @@ type Config struct {
 	// MyID is the content of DataDir/myid; 0 for a standalone server, as Apache shows it.
 	MyID       int64
 	Membership *quorum.Config
+	// LastSeen is the membership that was proposed last, if a reconfiguration was under way.
+	LastSeen          *quorum.Config
+	Reconfig          bool // reconfigEnabled
+	StandaloneEnabled bool // standaloneEnabled
 	// Standalone is true for one server without an ensemble.
 	Standalone bool
 

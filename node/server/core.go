@@ -79,6 +79,9 @@ func signal(c chan struct{}) {
 
 // outputs is where the peer's wishes go. None of its methods may wait.
 type outputs interface {
+	// membership writes down who belongs to the ensemble, and goes by it from now on. It comes before
+	// what follows.
+	membership(membership peer.Membership)
 	// disk queues operations. The core's lock is not held.
 	disk(operations []disk.Operation)
 	// diskBusy tells that so much is queued for the disk that no more should be taken in.
@@ -226,6 +229,9 @@ func (c *core) step() {
 	ready := c.peer.Ready()
 	c.outputs.clients(ready.Clients)
 	c.lock.Unlock()
+	if ready.Membership != nil {
+		c.outputs.membership(*ready.Membership)
+	}
 	c.outputs.disk(ready.Disk)
 	c.outputs.others(&ready)
 	if ready.Fatal != nil {

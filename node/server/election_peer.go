@@ -23,6 +23,10 @@ type electionPeer struct {
 	called  chan struct{} // the other side wants to be called back
 	wake    chan struct{} // there is something to send
 
+	// Set when the peer is taken up.
+	retire func()          // ends the connection for good
+	done   <-chan struct{} // closed then
+
 	lock sync.Mutex
 	last []byte // the newest message, sent or not
 	sent bool   // on the connection that there is
@@ -50,6 +54,8 @@ func (e *electionPeer) callBack() { signal(e.called) }
 func (e *electionPeer) adopt(ctx context.Context, tcp net.Conn) {
 	select {
 	case e.adopted <- tcp:
+	case <-e.done:
+		tcp.Close()
 	case <-ctx.Done():
 		tcp.Close()
 	}
@@ -114,8 +120,8 @@ func (e *electionPeer) call(ctx context.Context) net.Conn {
 		return nil
 	}
 	tcp.SetWriteDeadline(time.Now().Add(e.connectTimeout))
-	_, err = tcp.Write(electionHeader(e.port.self))
-	if err != nil || e.port.self.ID < e.server.ID {
+	_, err = tcp.Write(e.port.header())
+	if err != nil || e.port.id < e.server.ID {
 		tcp.Close()
 		return nil
 	}

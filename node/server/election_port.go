@@ -9,6 +9,9 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"strconv"
+	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -44,17 +47,29 @@ const (
 // connection that counts is the one that the server with the larger id made.
 type electionPort struct {
 	listener         net.Listener
-	self             quorum.Server
+	moves            chan net.Listener // the next place to listen at
+	id               int64
+	strangers        bool // servers outside the membership may ask for it, to join
+	connectTimeout   time.Duration
 	core             *core
 	log              *slog.Logger
 	group            *errgroup.Group
 	handshakeTimeout time.Duration
-	handshakes       chan struct{}           // holds a token for each that is under way
-	peers            map[int64]*electionPeer // not changed after newElectionPort
+	handshakes       chan struct{} // holds a token for each that is under way
+
+	lock  sync.Mutex
+	self  quorum.Server
+	peers map[int64]*electionPeer
 }
 
+// strangersMax bounds the servers outside the membership that this server talks to.
+const strangersMax = 32
+
 func newElectionPort(membership *quorum.Config, self quorum.Server, connectTimeout time.Duration) *electionPort {
-	p := &electionPort{self: self, peers: map[int64]*electionPeer{}, handshakes: make(chan struct{}, handshakesMax)}
+	p := &electionPort{
+		id: self.ID, self: self, peers: map[int64]*electionPeer{}, handshakes: make(chan struct{}, handshakesMax),
+		moves: make(chan net.Listener, 1), connectTimeout: connectTimeout,
+	}
 	for _, server := range membership.Servers {
 		if server.ID != self.ID {
 			p.peers[server.ID] = newElectionPeer(p, server, connectTimeout)
@@ -63,13 +78,73 @@ func newElectionPort(membership *quorum.Config, self quorum.Server, connectTimeo
 	return p
 }
 
+// setMembership connects to the servers that have joined or moved, and lets go of those that have left.
+func (p *electionPort) setMembership(ctx context.Context, self quorum.Server, membership peer.Membership) {
+	p.lock.Lock()
+	defer p.lock.Unlock()
+	p.self = self
+	wanted := map[int64]quorum.Server{}
+	for _, config := range []*quorum.Config{membership.Next, membership.Present} {
+		if config != nil {
+			for _, server := range config.Servers {
+				wanted[server.ID] = server
+			}
+		}
+	}
+	delete(wanted, self.ID)
+	for id, other := range p.peers {
+		if server, stays := wanted[id]; !stays || server.ElectionAddress() != other.server.ElectionAddress() {
+			other.retire()
+			delete(p.peers, id)
+		}
+	}
+	for id, server := range wanted {
+		if p.peers[id] == nil {
+			p.start(ctx, newElectionPeer(p, server, p.connectTimeout))
+		}
+	}
+}
+
+// start takes up another server. The caller has the lock.
+func (p *electionPort) start(ctx context.Context, other *electionPeer) {
+	p.peers[other.server.ID] = other
+	ctx, other.retire = context.WithCancel(ctx)
+	other.done = ctx.Done()
+	p.group.Go(func() error { return other.serve(ctx) })
+}
+
+// find returns the server with this id. One that is in no membership is taken up if it may be about to
+// join: it has given its own address then.
+func (p *electionPort) find(ctx context.Context, id int64, address string) *electionPeer {
+	p.lock.Lock()
+	defer p.lock.Unlock()
+	other := p.peers[id]
+	host, port, err := net.SplitHostPort(address)
+	number, numberErr := strconv.Atoi(port)
+	if other != nil || !p.strangers || err != nil || numberErr != nil || len(p.peers) >= quorum.IDMax+strangersMax {
+		return other
+	}
+	p.log.Info("a server outside the membership asks for it", "server", id, "address", address)
+	other = newElectionPeer(p, quorum.Server{ID: id, Host: host, ElectionPort: number}, p.connectTimeout)
+	p.start(ctx, other)
+	return other
+}
+
+// header is what this server says first when it calls.
+func (p *electionPort) header() []byte {
+	p.lock.Lock()
+	defer p.lock.Unlock()
+	return electionHeader(p.self)
+}
+
 // serve accepts and makes connections until ctx is done.
 func (p *electionPort) serve(ctx context.Context) error {
+	p.lock.Lock()
 	for _, other := range p.peers {
-		p.group.Go(func() error { return other.serve(ctx) })
+		p.start(ctx, other)
 	}
-	defer context.AfterFunc(ctx, func() { p.listener.Close() })()
-	accept(ctx, p.listener, p.log, func(tcp net.Conn) {
+	p.lock.Unlock()
+	acceptMoving(ctx, p.listener, p.moves, p.log, func(tcp net.Conn) {
 		select {
 		case p.handshakes <- struct{}{}:
 			p.group.Go(func() error {
@@ -87,6 +162,11 @@ func (p *electionPort) serve(ctx context.Context) error {
 // deliver queues notifications. Each replaces what its receiver has not been sent yet: only the newest
 // vote counts.
 func (p *electionPort) deliver(notifications []peer.Notification) {
+	if len(notifications) == 0 {
+		return
+	}
+	p.lock.Lock()
+	defer p.lock.Unlock()
 	for _, n := range notifications {
 		if other := p.peers[n.To]; other != nil {
 			other.send(n.Message.Encode())
@@ -100,15 +180,18 @@ func (p *electionPort) deliver(notifications []peer.Notification) {
 // id is called back.
 func (p *electionPort) welcome(ctx context.Context, tcp net.Conn) {
 	stop := context.AfterFunc(ctx, func() { tcp.Close() })
-	id, err := readElectionHeader(tcp, p.handshakeTimeout)
+	id, address, err := readElectionHeader(tcp, p.handshakeTimeout)
 	<-p.handshakes
 	if !stop() {
 		return
 	}
-	if err == nil && id == p.self.ID {
+	if err == nil && id == p.id {
 		err = errors.New("the caller claims to be this server")
 	}
-	other := p.peers[id]
+	var other *electionPeer
+	if err == nil {
+		other = p.find(ctx, id, address)
+	}
 	if err == nil && other == nil {
 		err = fmt.Errorf("server %d is not in the membership", id)
 	}
@@ -117,7 +200,7 @@ func (p *electionPort) welcome(ctx context.Context, tcp net.Conn) {
 		tcp.Close()
 		return
 	}
-	if id < p.self.ID {
+	if id < p.id {
 		tcp.Close()
 		other.callBack()
 		return
@@ -134,32 +217,33 @@ func electionHeader(self quorum.Server) []byte {
 	return append(header, address...)
 }
 
-// readElectionHeader returns the id of the server that calls. The address that it gives is not used:
-// the membership has it.
-func readElectionHeader(tcp net.Conn, timeout time.Duration) (int64, error) {
+// readElectionHeader returns the id of the server that calls, and the address that it gives. That is used only
+// for servers that the membership does not know.
+func readElectionHeader(tcp net.Conn, timeout time.Duration) (id int64, address string, err error) {
 	tcp.SetReadDeadline(time.Now().Add(timeout))
 	defer tcp.SetReadDeadline(time.Time{})
 	first, err := readLong(tcp)
 	if err != nil || first >= 0 {
-		return first, err // servers before 3.5 send nothing but their id
+		return first, "", err // servers before 3.5 send nothing but their id
 	}
 	if first != electionProtocol && first != electionProtocolMultiAddress {
-		return 0, fmt.Errorf("unknown version %d of the election protocol", first)
+		return 0, "", fmt.Errorf("unknown version %d of the election protocol", first)
 	}
-	id, err := readLong(tcp)
-	if err != nil {
-		return 0, err
+	if id, err = readLong(tcp); err != nil {
+		return 0, "", err
 	}
 	var length [4]byte
 	if _, err := io.ReadFull(tcp, length[:]); err != nil {
-		return 0, err
+		return 0, "", err
 	}
 	size := int32(binary.BigEndian.Uint32(length[:]))
 	if size < 1 || size > electionAddressMax {
-		return 0, fmt.Errorf("an election address of %d bytes: want 1 to %d", size, electionAddressMax)
+		return 0, "", fmt.Errorf("an election address of %d bytes: want 1 to %d", size, electionAddressMax)
 	}
-	_, err = io.ReadFull(tcp, make([]byte, size))
-	return id, err
+	addresses := make([]byte, size)
+	_, err = io.ReadFull(tcp, addresses)
+	address, _, _ = strings.Cut(string(addresses), "|")
+	return id, address, err
 }
 
 func readLong(r io.Reader) (int64, error) {

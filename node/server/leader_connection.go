@@ -25,7 +25,7 @@ const (
 // leaderConnection is this server's one connection to the leader that it follows. Only who has the
 // core's turn calls it.
 type leaderConnection struct {
-	membership *quorum.Config
+	membership peer.Membership
 	core       *core
 	log        *slog.Logger
 	group      *errgroup.Group
@@ -78,24 +78,32 @@ func (l *leaderConnection) connect(ctx context.Context, command peer.LeaderComma
 	if l.current != nil {
 		l.current.end()
 	}
+	server, found := l.find(command.ConnectTo)
 	ctx, cancel := context.WithCancel(ctx)
 	attempt := &leaderAttempt{number: command.Attempt, out: newFlow(learnerQueueMax), cancel: cancel}
 	l.current = attempt
 	l.group.Go(func() error {
 		defer cancel()
-		err := l.run(ctx, attempt, command)
+		err := fmt.Errorf("leader %d is not in the membership", command.ConnectTo)
+		if found {
+			err = l.run(ctx, attempt, server.QuorumAddress(), command.Deadline)
+		}
 		l.core.tell(ctx, func(p *peer.Peer) { p.LeaderClosed(attempt.number, err) })
 		return nil
 	})
 }
 
-// run makes the connection and serves it to its end. It returns why it ended.
-func (l *leaderConnection) run(ctx context.Context, attempt *leaderAttempt, command peer.LeaderCommand) error {
-	server, found := l.membership.Server(command.ConnectTo)
-	if !found {
-		return fmt.Errorf("leader %d is not in the membership", command.ConnectTo)
+// find looks for a server in the present membership, and then in the next one.
+func (l *leaderConnection) find(id int64) (server quorum.Server, found bool) {
+	if server, found = l.membership.Present.Server(id); !found && l.membership.Next != nil {
+		server, found = l.membership.Next.Server(id)
 	}
-	tcp, err := l.dial(ctx, server.QuorumAddress(), command.Deadline)
+	return server, found
+}
+
+// run makes the connection and serves it to its end. It returns why it ended.
+func (l *leaderConnection) run(ctx context.Context, attempt *leaderAttempt, address string, deadline time.Duration) error {
+	tcp, err := l.dial(ctx, address, deadline)
 	if err != nil {
 		return err
 	}

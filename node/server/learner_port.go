@@ -37,7 +37,7 @@ type learnerPort struct {
 
 	wanted chan bool // newest wish, see want
 
-	lock sync.Mutex
+	lock sync.Mutex // guards address too
 	last peer.Link
 	open map[peer.Link]*learnerLink
 }
@@ -47,6 +47,20 @@ type learnerLink struct {
 	id  peer.Link
 	tcp net.Conn
 	out *flow
+}
+
+// place is where to listen.
+func (p *learnerPort) place() string {
+	p.lock.Lock()
+	defer p.lock.Unlock()
+	return p.address
+}
+
+// moveTo changes where to listen, from the next time on.
+func (p *learnerPort) moveTo(address string) {
+	p.lock.Lock()
+	defer p.lock.Unlock()
+	p.address = address
 }
 
 // want asks for the port to be open or closed.
@@ -70,7 +84,7 @@ func (p *learnerPort) serve(ctx context.Context) error {
 			}
 			continue
 		}
-		listener, err := listenTCP(ctx, "learner", p.address)
+		listener, err := listenTCP(ctx, "learner", p.place())
 		if err != nil {
 			p.log.Error("cannot lead", "error", err)
 			select {

@@ -63,7 +63,7 @@ func (w *words) gauges(state peer.State) []gauge {
 	whole("min_client_response_size", response.least)
 	whole("non_mtls_local_conn_count", 0)
 	if !w.config.Standalone {
-		whole("quorum_size", int64(len(w.config.Membership.Voters())))
+		whole("quorum_size", int64(len(w.membership(state).Voters())))
 	}
 	if mode(state) != "leader" {
 		return list

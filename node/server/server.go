@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"ordeal/node/disk"
-	"ordeal/node/jute"
 	"ordeal/node/peer"
+	"ordeal/node/quorum"
 	"ordeal/node/server/metrics"
 	"ordeal/node/store"
 	"ordeal/node/tree"
@@ -46,13 +46,21 @@ type shell struct {
 	metrics *metrics.Registry
 	// Nil where nobody is to be answered.
 	adminListener, metricsListener net.Listener
-	group   *errgroup.Group
-	ports   context.Context // ends after the core has
+	group                          *errgroup.Group
+	ports                          context.Context // ends after the core has
+
+	// self is this server's line in the membership that it goes by, and savedVersion the version of the one
+	// in its files.
+	self         quorum.Server
+	savedVersion int64
+	clientHost   string
+	clientPort   int
 
 	client   *clientPort
 	election *electionPort // nil for a standalone server, as the next two
 	learner  *learnerPort
 	leader   *leaderConnection
+	packets  *packetWriter
 }
 
 // open opens the ports, so that one that is taken is an error at once, and then the files.
@@ -69,7 +77,7 @@ func (s *shell) open(ctx context.Context) error {
 	}
 	stats := newServerStats(s.metrics)
 	s.client = &clientPort{
-		listener: listener, core: s.core, log: s.log, stats: stats,
+		listener: listener, moves: make(chan net.Listener, 1), core: s.core, log: s.log, stats: stats,
 		connectionsMax: c.ClientConnectionsMax, allConnectionsMax: int(t.allConnectionsMax), frameMax: int(t.maxBuffer),
 		sessionlessTimeout: t.sessionlessTimeout, touchInterval: touchIntervalFor(c),
 		open: map[peer.Conn]*clientConn{}, byAddress: map[string]int{},
@@ -94,8 +102,10 @@ func (s *shell) open(ctx context.Context) error {
 func (s *shell) openQuorumPorts(ctx context.Context, options tree.Options) error {
 	c, t := s.config, s.config.tuning
 	self := c.self()
+	s.self, s.savedVersion = self, c.Membership.Version
+	s.clientHost, s.clientPort = c.ClientHost, c.ClientPort
 	s.election = newElectionPort(c.Membership, self, t.connectTimeout)
-	s.election.core, s.election.log = s.core, s.log
+	s.election.core, s.election.log, s.election.strangers = s.core, s.log, c.Reconfig
 	s.election.handshakeTimeout = time.Duration(c.SyncLimit) * c.TickTime
 	var err error
 	if s.election.listener, err = listenTCP(ctx, "election", s.own(self.ElectionAddress())); err != nil {
@@ -111,7 +121,11 @@ func (s *shell) openQuorumPorts(ctx context.Context, options tree.Options) error
 		address: s.own(self.QuorumAddress()), core: s.core, log: s.log, tree: options, fieldMax: int(t.fieldMax),
 		wanted: make(chan bool, 1), open: map[peer.Link]*learnerLink{},
 	}
-	s.leader = &leaderConnection{membership: c.Membership, core: s.core, log: s.log, tree: options, fieldMax: int(t.fieldMax)}
+	s.packets = &packetWriter{lock: s.core.lock.RLocker()}
+	s.leader = &leaderConnection{
+		membership: peer.Membership{Present: c.Membership, Next: c.LastSeen},
+		core:       s.core, log: s.log, tree: options, fieldMax: int(t.fieldMax),
+	}
 	return nil
 }
 
@@ -171,7 +185,8 @@ func (s *shell) openStore(options tree.Options) error {
 	s.log.Info("data directory read", "dir", c.DataDir, "zxid", hexadecimal(state.Tree.LastZxid()),
 		"current epoch", state.CurrentEpoch, "accepted epoch", state.AcceptedEpoch, "znodes", state.Tree.NodeCount())
 	s.core.peer = peer.New(peer.Config{
-		MyID: c.MyID, Membership: c.Membership, Standalone: c.Standalone,
+		MyID: c.MyID, Membership: c.Membership, LastSeen: c.LastSeen, Standalone: c.Standalone,
+		Reconfig: c.Reconfig, StandaloneEnabled: c.StandaloneEnabled,
 		TickTime: c.TickTime, InitLimit: c.InitLimit, SyncLimit: c.SyncLimit,
 		SessionTimeoutMin: c.SessionTimeoutMin, SessionTimeoutMax: c.SessionTimeoutMax,
 		SnapCount: int(t.snapCount), SnapSizeBytes: t.snapSizeBytes, SnapshotSizeFactor: t.snapshotSizeFactor,
@@ -265,7 +280,6 @@ func (s *shell) others(ready *peer.Ready) {
 		s.learner.want(*ready.LearnerPort)
 	}
 	s.election.deliver(ready.Notifications)
-	writer := &packetWriter{lock: s.core.lock.RLocker(), encoded: map[*jute.QuorumPacket][]byte{}}
-	s.leader.deliver(s.ports, ready.Leader, writer)
-	s.learner.deliver(ready.Learners, writer)
+	s.leader.deliver(s.ports, ready.Leader, s.packets)
+	s.learner.deliver(ready.Learners, s.packets)
 }

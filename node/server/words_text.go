@@ -182,7 +182,7 @@ func (w *words) srst(peer.State) string {
 	return "Server stats reset.\n"
 }
 
-func (w *words) conf(peer.State) string {
+func (w *words) conf(state peer.State) string {
 	c := w.config
 	var text strings.Builder
 	print := func(key string, value any) { fmt.Fprintf(&text, "%s=%v\n", key, value) }
@@ -212,7 +212,7 @@ func (w *words) conf(peer.State) string {
 	print("electionPort", self.ElectionPort)
 	print("quorumPort", self.QuorumPort)
 	print("peerType", peerType)
-	fmt.Fprintf(&text, "membership: \n%s", c.Membership)
+	fmt.Fprintf(&text, "membership: \n%s", w.membership(state))
 	return text.String()
 }
 

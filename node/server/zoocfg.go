@@ -71,6 +71,9 @@ func (r *reader) read() error {
 			return err
 		}
 	}
+	if err := r.readNextFile(); err != nil {
+		return err
+	}
 	if r.config.Membership, err = r.membership.Config(); err != nil {
 		return fmt.Errorf("%s: %w", r.path, err)
 	}
@@ -211,12 +214,7 @@ func (r *reader) take(l line) error {
 	case "localSessionsUpgradingEnabled":
 		return setFlag(&c.LocalSessionsUpgrading, l)
 	case "reconfigEnabled":
-		on := false
-		if err := setFlag(&on, l); err != nil || !on {
-			return err
-		}
-		c.Warnings = append(c.Warnings, fmt.Sprintf("%s:%d: %s is not supported yet and has no effect", r.path, l.number, l.key))
-		return nil
+		return setFlag(&c.Reconfig, l)
 	case "syncEnabled":
 		return setFlag(new(bool), l)
 	case "connectToLearnerMasterLimit", "quorum.cnxn.threads.size":
@@ -266,6 +264,22 @@ func (r *reader) readDynamicFile() error {
 	return nil
 }
 
+// readNextFile reads the membership that was proposed when the server stopped.
+func (r *reader) readNextFile() error {
+	path := r.path + nextMembershipSuffix
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("the membership that was proposed cannot be read: %w", err)
+	}
+	if r.config.LastSeen, err = quorum.Parse(string(text)); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}
+
 // finish judges the configuration as a whole and fills in defaults.
 func (r *reader) finish() error {
 	c := r.config
@@ -284,6 +298,7 @@ func (r *reader) finish() error {
 	if c.SessionTimeoutMin > c.SessionTimeoutMax {
 		return fmt.Errorf("minSessionTimeout (%v) must not be larger than maxSessionTimeout (%v)", c.SessionTimeoutMin, c.SessionTimeoutMax)
 	}
+	c.StandaloneEnabled = r.standaloneEnabled
 	voters := len(c.Membership.Voters())
 	c.Standalone = voters == 0 || (voters == 1 && r.standaloneEnabled)
 	if c.Standalone && len(c.Membership.Observers()) > 0 {

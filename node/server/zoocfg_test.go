@@ -181,8 +181,8 @@ func TestMyidIsANumber(t *testing.T) {
 func TestHarmlessAndUnsupportedKeys(t *testing.T) {
 	c, _, err := load(t, standaloneText+"sslQuorum=false\nreconfigEnabled=true\nlocalSessionsEnabled=false\nsyncEnabled=true\n", nil)
 	require.NoError(t, err)
-	require.Len(t, c.Warnings, 1)
-	require.Contains(t, c.Warnings[0], "zoo.cfg:4: reconfigEnabled is not supported yet")
+	require.Empty(t, c.Warnings)
+	require.True(t, c.Reconfig)
 }
 
 func FuzzLoadConfig(f *testing.F) {
