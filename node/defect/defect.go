@@ -39,11 +39,20 @@ const (
 	// ForgetSeen lets a session resume on a server that is behind what the session has seen, without
 	// asking the leader.
 	ForgetSeen Name = "forget-seen"
-	// ForgetEpochs makes a server keep its accepted epoch in memory only.
+
+	// The following are Apache's own mistakes in election, synchronisation and recovery.
+
+	// ForgetEpochs makes a server that starts take its epochs from the last transaction of its log.
 	ForgetEpochs Name = "forget-epochs"
 	// LeadAlone makes a server that looks believe that it leads when followers of an earlier time say
 	// so, without having been elected anew.
 	LeadAlone Name = "lead-alone"
+	// DiffOverDivergence makes a leader send a DIFF to a learner whose log holds what no other does.
+	DiffOverDivergence Name = "diff-over-divergence"
+	// ClaimDiff makes a learner count the end of a DIFF as its own before the transactions have come.
+	ClaimDiff Name = "claim-diff"
+	// ServeBeforeCommits makes a follower serve before what it was synchronised with is in its tree.
+	ServeBeforeCommits Name = "serve-before-commits"
 	// CircularVotes compares votes by zxid and id without having compared their epochs first.
 	CircularVotes Name = "circular-votes"
 	// KeepDirtyMemory makes a server that looks stand by its memory alone, and forget what it has
@@ -80,10 +89,12 @@ const (
 // Description tells people about a defect, and the harness how to look for it.
 type Description struct {
 	Name Name
-	// Issue is the real bug that it is like, if there is one.
+	// Issue is the real bug that it is, if it is one: the issues that were filed for it, by commas.
 	Issue string
 	// Summary says in a line what the server does wrong.
 	Summary string
+	// Story tells how it does harm; empty where Summary says it all.
+	Story string
 	// Guarantees are the checkers that may name it; the first is the most telling.
 	Guarantees []string
 	// Inside are the invariants of the simulator that may name it before any client sees something.

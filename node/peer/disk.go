@@ -137,6 +137,9 @@ func (p *Peer) truncate(zxid int64, done func(possible bool)) {
 		default:
 			end := p.logEnd // what was appended in the meantime stands behind the cut
 			p.adopt(result.State)
+			if p.defective(defect.SnapshotUncommitted) {
+				p.claim(p.tree, zxid) // it may have come from a newer snapshot
+			}
 			if p.history.Last() != zxid {
 				p.fail(fmt.Errorf("peer: the log ends at %#x after it was truncated to %#x", p.history.Last(), zxid))
 				return
@@ -162,12 +165,12 @@ func (p *Peer) install(incoming *tree.Tree, done func()) {
 	})
 }
 
-// keepPartial takes over a tree in memory alone: defect.KeepPartialSnapshot.
-func (p *Peer) keepPartial(message LearnerMessage) {
-	message.Incoming.SetLastZxid(message.Packet.Zxid)
-	p.tree = message.Incoming
-	p.history = zab.NewHistory(p.config.CommitLogCount, nil, p.tree.LastZxid())
-	p.logged, p.logEnd, p.appliedEnd = nil, p.history.Last(), p.history.Last()
+// claim makes memory end with a tree at zxid, whatever the disk holds: a planted mistake.
+func (p *Peer) claim(t *tree.Tree, zxid int64) {
+	t.SetLastZxid(zxid)
+	p.tree = t
+	p.history = zab.NewHistory(p.config.CommitLogCount, nil, zxid)
+	p.logged, p.logEnd, p.appliedEnd = nil, zxid, zxid
 }
 
 // saveAcceptedEpoch and saveCurrentEpoch write an epoch file.

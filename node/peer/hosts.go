@@ -86,6 +86,8 @@ func (h learnerHost) Truncate(zxid int64, done func(possible bool)) { h.truncate
 
 func (h learnerHost) Install(incoming *tree.Tree, done func()) { h.install(incoming, done) }
 
+func (h learnerHost) Claim(zxid int64) { h.claim(h.tree, zxid) }
+
 func (h learnerHost) Apply(entry disk.Entry) {
 	h.applied(entry)
 	if err := h.apply(entry); err != nil {

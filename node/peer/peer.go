@@ -86,6 +86,9 @@ func New(config Config, state *disk.State, now Now) *Peer {
 	p := &Peer{config: config, log: config.Log, now: now, successor: zab.NoLeader, membership: config.Membership, lastSeen: config.Membership}
 	p.adopt(state)
 	p.acceptedEpoch, p.currentEpoch = state.AcceptedEpoch, state.CurrentEpoch
+	if p.defective(defect.ForgetEpochs) {
+		p.acceptedEpoch, p.currentEpoch = zab.Epoch(p.logEnd), zab.Epoch(p.logEnd)
+	}
 	p.disk.callbacks = map[disk.Ticket]func(disk.Result){}
 	p.disk.chooseSnapshotAt(config)
 	if config.Standalone {
@@ -213,7 +216,7 @@ func (p *Peer) LeaderConnected(attempt uint64) {
 func (p *Peer) LeaderPacket(attempt uint64, message LearnerMessage) {
 	if p.learner != nil && attempt == p.attempt {
 		if message.Incoming != nil && p.defective(defect.KeepPartialSnapshot) {
-			p.keepPartial(message)
+			p.claim(message.Incoming, message.Packet.Zxid)
 		}
 		p.learner.Packet(zab.Message(message))
 		p.settle()
@@ -308,7 +311,7 @@ func (p *Peer) defective(name defect.Name) bool { return p.config.Defects.On(nam
 // strays tells whether a defect is switched on under which memory and log may part ways.
 func (p *Peer) strays() bool {
 	for _, name := range []defect.Name{
-		defect.SkipTrunc, defect.KeepDirtyMemory, defect.KeepPartialSnapshot, defect.LogAfterUpToDate,
+		defect.SkipTrunc, defect.ClaimDiff, defect.KeepDirtyMemory, defect.KeepPartialSnapshot,
 		defect.LeaveLoggerBehind, defect.SnapshotUncommitted, defect.GoOnAfterDiskError, defect.HoleInHistory,
 	} {
 		if p.defective(name) {

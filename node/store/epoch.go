@@ -79,7 +79,7 @@ type epochs struct {
 // A crash between logging the first transactions of a new epoch and writing currentEpoch leaves
 // currentEpoch behind. Whoever has a transaction of an epoch also has all that came before it, since a
 // leader sends its history in order: so the epoch counts as entered, if it was accepted.
-func recoverEpochs(files FS, dir string, lastZxid int64, forget bool) (epochs, error) {
+func recoverEpochs(files FS, dir string, lastZxid int64) (epochs, error) {
 	last := max(epochOf(lastZxid), 0)
 	current, found, err := readEpoch(files, dir, currentName)
 	if err != nil {
@@ -92,11 +92,8 @@ func recoverEpochs(files FS, dir string, lastZxid int64, forget bool) (epochs, e
 	if err != nil {
 		return epochs{}, err
 	}
-	if !found || forget {
+	if !found {
 		accepted = last
-	}
-	if forget {
-		return epochs{current: max(current, last), accepted: accepted}, nil
 	}
 	if last > accepted {
 		return epochs{}, &LostError{fmt.Sprintf("the last transaction, %#x, is of epoch %d, but %s/%s says that only epoch %d was accepted",

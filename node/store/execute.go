@@ -48,10 +48,6 @@ func (s *Store) carryOutOne(q queued) {
 	}
 	switch q.operation.Kind {
 	case disk.WriteAcceptedEpoch:
-		if s.forgetsEpochs() {
-			q.report(nil, s.log.failed)
-			return
-		}
 		q.report(nil, s.writeEpoch(acceptedName, q.operation.Epoch))
 	case disk.WriteCurrentEpoch:
 		q.report(nil, s.writeEpoch(currentName, q.operation.Epoch))
@@ -74,11 +70,6 @@ func (s *Store) carryOutOne(q queued) {
 		panic(fmt.Sprintf("store: expected an operation of package disk, found kind %d", q.operation.Kind))
 	}
 }
-
-// forgetsEpochs is the defect of ZOOKEEPER-335: the accepted epoch lives in memory only.
-func (d *directories) forgetsEpochs() bool { return d.options.Defects.On(defect.ForgetEpochs) }
-
-func (s *Store) forgetsEpochs() bool { return s.directories.forgetsEpochs() }
 
 // writeEpoch replaces an epoch file, after everything that was asked for before it is durable.
 func (s *Store) writeEpoch(name string, epoch int64) error {
@@ -111,10 +102,13 @@ func (s *Store) truncate(zxid int64) (*disk.State, error) {
 	if err := d.cutLogs(r.base.zxid, zxid); err != nil {
 		return nil, fmt.Errorf("truncate to %#x: %w", zxid, err)
 	}
-	if !s.options.Defects.On(defect.SnapshotUncommitted) {
-		if err := d.removeSnapshotsAfter(r.base.namedFile); err != nil {
-			return nil, fmt.Errorf("truncate to %#x: %w", zxid, err)
-		}
+	if s.options.Defects.On(defect.SnapshotUncommitted) {
+		r, err = d.replay(noLimit)
+	} else {
+		err = d.removeSnapshotsAfter(r.base.namedFile)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("truncate to %#x: %w", zxid, err)
 	}
 	s.log.last = r.last
 	s.snapshotSize.Store(r.base.size)

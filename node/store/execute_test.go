@@ -240,19 +240,18 @@ func TestWhatIsLeft(t *testing.T) {
 	}
 }
 
-func TestForgetEpochsIsADefect(t *testing.T) {
-	files := newMemoryFS()
-	options := testOptions(files)
-	options.Defects = defect.Set{defect.ForgetEpochs: true}
+func TestSnapshotUncommittedIsADefect(t *testing.T) {
+	options := testOptions(newMemoryFS())
+	options.Defects = defect.Set{defect.SnapshotUncommitted: true}
 	s, _ := openTest(t, options)
 	r := run(s)
-	r.must(t, disk.Operation{Kind: disk.WriteAcceptedEpoch, Epoch: 3}, disk.Operation{Kind: disk.WriteCurrentEpoch, Epoch: 3})
+	r.must(t, logged(1, 2)...)
+	r.must(t, disk.Operation{Kind: disk.TakeSnapshot, Snapshot: treeOf(1, 2).Snapshot()})
+	r.must(t, logged(3, 4)...)
+	r.must(t, disk.Operation{Kind: disk.TakeSnapshot, Snapshot: treeOf(1, 2, 3, 4).Snapshot()})
+	state := r.must(t, disk.Operation{Kind: disk.Truncate, Zxid: 3})[0].State
+	sameTree(t, treeOf(1, 2, 3, 4), state.Tree)
 	require.NoError(t, r.stop())
-	require.Nil(t, files.get(inData(acceptedName)))
-	s, state := openTest(t, options)
-	require.NoError(t, s.Close())
-	require.Equal(t, int64(0), state.AcceptedEpoch)
-	require.Equal(t, int64(3), state.CurrentEpoch)
 }
 
 func TestTruncateRemovesNewerSnapshots(t *testing.T) {

@@ -372,7 +372,7 @@ func (r *replayed) mismatch(err error) {
 
 // state returns what the core starts with.
 func (d *directories) state(r *replayed) (*disk.State, epochs, error) {
-	known, err := recoverEpochs(d.files, d.snapshots, r.last, d.forgetsEpochs())
+	known, err := recoverEpochs(d.files, d.snapshots, r.last)
 	if err != nil {
 		return nil, known, err
 	}

@@ -7,7 +7,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"ordeal/node/defect"
 	"ordeal/node/jute"
 )
 
@@ -74,10 +73,6 @@ func TestRecoverOk(t *testing.T) {
 		"the crash between log and currentEpoch": {
 			directory{"snapshot.2": snapshot(2), "log.200000001": logOf(e2), "acceptedEpoch": []byte("3"), "currentEpoch": []byte("1")},
 			nil, []int64{1, 2, e2}, 2, 3,
-		},
-		"accepted epochs are forgotten": {
-			directory{"snapshot.2": snapshot(2), "log.200000001": logOf(e2), "acceptedEpoch": []byte("9"), "currentEpoch": []byte("5")},
-			func(o *Options) { o.Defects = defect.Set{defect.ForgetEpochs: true} }, []int64{1, 2, e2}, 5, 2,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -51,7 +51,7 @@ type Options struct {
 	// Guard runs the function that copies the next znodes for a snapshot while nothing changes the
 	// tree: the server takes its read lock around it. Nothing in it waits for anything. nil calls it as it is.
 	Guard func(func())
-	// Defects are the planted mistakes. This package holds defect.ForgetEpochs.
+	// Defects are the planted mistakes. This package holds defect.SnapshotUncommitted.
 	Defects defect.Set
 	// Log gets warnings about what recovery met.
 	Log *slog.Logger

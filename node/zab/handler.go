@@ -220,6 +220,9 @@ func (l *Leader) synchronise(h *learnerHandler) {
 	h.deadline = l.now + l.initTime()
 	l.withdrawAcks(h.sid)
 	plan := planSync(h.zxid, l.config.History, l.config.Reader, l.config.SnapshotSizeFactor)
+	if l.config.Defects.On(defect.DiffOverDivergence) {
+		plan = l.diffOverDivergence(h.zxid, plan)
+	}
 	l.config.Log.Info("synchronising a learner", "learner", h.sid, "zxid", hex(h.zxid), "by", jute.PacketName(plan.op), "to", hex(l.config.History.Last()))
 	if plan.op == jute.PacketSnap {
 		snapshot := l.host.Snapshot()

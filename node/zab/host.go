@@ -88,6 +88,8 @@ type LearnerHost interface {
 	Truncate(zxid int64, done func(possible bool))
 	// Install replaces disk and memory by a tree that came from the leader.
 	Install(incoming *tree.Tree, done func())
+	// Claim makes zxid the end of what this server has in memory, whatever it has: defect.ClaimDiff.
+	Claim(zxid int64)
 	// Apply makes a committed entry part of the tree. It is called during synchronisation only.
 	Apply(entry disk.Entry)
 	// SeeMembership says that a membership is about to replace the present one. It must be on disk before

@@ -60,8 +60,10 @@ type Learner struct {
 	deadline time.Duration
 	epoch    int64
 
-	// mode is how the leader synchronises this server: DIFF, TRUNC or SNAP.
-	mode int32
+	// mode is how the leader synchronises this server: DIFF, TRUNC or SNAP; syncTo is the zxid that it
+	// said with it.
+	mode   int32
+	syncTo int64
 	// snapshot is the SNAP packet with its tree. It is not used for anything before NEWLEADER has come: a
 	// snapshot alone is not a state to continue from (ZOOKEEPER-3642).
 	snapshot Message
@@ -72,7 +74,6 @@ type Learner struct {
 	// committed.
 	received  []disk.Entry
 	committed int
-	unlogged  []disk.Entry // defect.LogAfterUpToDate: what is logged only then
 	// early are packets that came between NEWLEADER and UPTODATE. Their turn comes when this server
 	// serves: a COMMIT among them may be for a transaction of received (ZOOKEEPER-4394).
 	early []*jute.QuorumPacket
@@ -128,6 +129,9 @@ func (l *Learner) end(reason string, snapshotNeeded bool) {
 	if l.phase == learnerOver {
 		return
 	}
+	if l.config.Defects.On(defect.ClaimDiff) && l.phase == receiving && l.mode == jute.PacketDiff {
+		l.host.Claim(l.syncTo)
+	}
 	l.phase = learnerOver
 	l.host.GiveUp(reason, snapshotNeeded)
 }
@@ -140,6 +144,11 @@ func (l *Learner) Tick(now time.Duration) {
 	l.now = now
 	if l.phase < learnerOver && now >= l.deadline {
 		l.giveUp("the leader was silent for too long, in phase %s", l.PhaseName())
+	}
+	if l.config.Defects.On(defect.ServeBeforeCommits) && l.phase == learning {
+		if err := l.takeEarly(); err != nil {
+			l.giveUp("%v", err)
+		}
 	}
 }
 
@@ -244,7 +253,7 @@ func (l *Learner) acceptEpoch(current int32) {
 func (l *Learner) startSync(message Message) error {
 	packet := message.Packet
 	l.config.Log.Info("synchronising", "zxid", hex(l.config.LastZxid), "by", packet.String())
-	l.mode = packet.Type
+	l.mode, l.syncTo = packet.Type, packet.Zxid
 	switch packet.Type {
 	case jute.PacketDiff:
 	case jute.PacketTrunc:
@@ -308,7 +317,7 @@ func (l *Learner) receive(packet *jute.QuorumPacket) error {
 // inSnapshot tells whether a transaction is part of the tree of a SNAP: the leader may have queued it
 // before it took the picture.
 func (l *Learner) inSnapshot(zxid int64) bool {
-	return l.mode == jute.PacketSnap && zxid <= l.snapshot.Packet.Zxid
+	return l.mode == jute.PacketSnap && zxid <= l.syncTo
 }
 
 func (l *Learner) receiveProposal(packet *jute.QuorumPacket) error {
@@ -371,37 +380,32 @@ func (l *Learner) persist() {
 	if l.mode == jute.PacketSnap {
 		l.host.Install(l.snapshot.Incoming, func() {})
 	}
-	defects := l.config.Defects
-	switch {
-	case defects.On(defect.EpochBeforeLog):
-		l.host.SaveCurrentEpoch(l.epoch, func() {})
-		l.logReceived()
-		l.host.Sync(l.persisted)
+	if l.persistWrongly() {
 		return
-	case defects.On(defect.LogAfterUpToDate):
-		l.unlogged = l.received
-	case defects.On(defect.AckNewLeaderBeforeLog):
-		l.logReceived()
-	default:
-		l.logReceived()
-		l.host.Sync(func() {
-			if defects.On(defect.FirstAckCounts) && l.phase == persisting {
-				l.acknowledgeReceived()
-			}
-		})
 	}
-	l.host.SaveCurrentEpoch(l.epoch, l.persisted)
+	l.logReceived()
+	l.host.Sync(func() {})
+	l.joinEpoch(l.acknowledgeNewLeader)
 }
 
+// logReceived hands the transactions of the synchronisation to the log.
 func (l *Learner) logReceived() {
 	for _, entry := range l.received {
 		l.host.Append(entry)
 	}
 }
 
-func (l *Learner) persisted() {
-	if l.phase == persisting {
-		l.acknowledgeNewLeader()
+// joinEpoch makes the leader's epoch the current one on disk.
+func (l *Learner) joinEpoch(done func()) {
+	l.host.SaveCurrentEpoch(l.epoch, l.whilePersisting(done))
+}
+
+// whilePersisting guards what a finished disk operation leads to: this server may have left its leader.
+func (l *Learner) whilePersisting(done func()) func() {
+	return func() {
+		if l.phase == persisting {
+			done()
+		}
 	}
 }
 
@@ -409,21 +413,23 @@ func (l *Learner) persisted() {
 // not committed yet (ZOOKEEPER-4685).
 func (l *Learner) acknowledgeNewLeader() {
 	l.phase = awaitingUpToDate
+	if l.acknowledgeEmptyHanded() {
+		return
+	}
 	for _, entry := range l.received[:l.committed] {
 		l.host.Apply(entry)
 	}
 	l.received = l.received[l.committed:]
 	l.send(jute.PacketAck, EpochStart(l.epoch), nil)
-	if !l.config.Defects.On(defect.FirstAckCounts) {
-		l.acknowledgeReceived()
-	}
+	l.acknowledge(l.received)
 }
 
-func (l *Learner) acknowledgeReceived() {
+// acknowledge sends the ACKs of transactions that came with the synchronisation.
+func (l *Learner) acknowledge(entries []disk.Entry) {
 	if l.config.Observer {
 		return
 	}
-	for _, entry := range l.received {
+	for _, entry := range entries {
 		l.send(jute.PacketAck, entry.Zxid, nil)
 	}
 }
@@ -445,13 +451,6 @@ func (l *Learner) beforeUpToDate(packet *jute.QuorumPacket) error {
 	case l.phase == persisting:
 		return fmt.Errorf("%v before NEWLEADER was acknowledged", packet)
 	}
-	if l.unlogged != nil {
-		for _, entry := range l.unlogged {
-			l.host.Append(entry)
-		}
-		l.host.Sync(func() {})
-		l.unlogged = nil
-	}
 	if l.newLeader != nil && l.host.Activate(l.newLeader, NoLeader) {
 		l.leaveFor(packet)
 		return nil
@@ -459,8 +458,16 @@ func (l *Learner) beforeUpToDate(packet *jute.QuorumPacket) error {
 	l.phase = learning
 	l.deadline = l.now + l.syncTime()
 	l.send(jute.PacketAck, EpochStart(l.epoch), nil)
+	if l.synchronisedWrongly() {
+		return nil
+	}
 	l.host.Synchronised(l.epoch, l.received)
 	l.received = nil
+	return l.takeEarly()
+}
+
+// takeEarly takes the packets that came before this server served.
+func (l *Learner) takeEarly() error {
 	early := l.early
 	l.early = nil
 	for _, packet := range early {

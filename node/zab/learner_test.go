@@ -88,6 +88,8 @@ func (s *learnerScript) Truncate(zxid int64, done func(bool)) {
 	s.truncated = done
 	s.order(func() { done(true) }, "truncate to %s", zxidText(zxid))
 }
+func (s *learnerScript) Claim(zxid int64) { s.say("claim %s", zxidText(zxid)) }
+
 func (s *learnerScript) Install(incoming *tree.Tree, done func()) {
 	s.order(done, "install the snapshot %s", zxidText(incoming.LastZxid()))
 }
