@@ -20,7 +20,7 @@ run: build ## build and run the default test: make run DRIVER=process ARGS='--du
 build: ## build bin/ordeal, static
 	$(GO) build $(BUILDFLAGS) -o bin/ordeal ./harness/cmd/ordeal
 
-test: deps lint race integration ## everything, with what it needs installed first
+test: deps lint unit race integration ## everything, with what it needs installed first
 
 deps: ## install what the tests need where that is allowed, name it otherwise
 	.ci/install
@@ -31,11 +31,11 @@ lint: ## gofmt, go vet, staticcheck
 	$(GO) vet -tags integration ./...
 	$(GO) run $(STATICCHECK) -tags integration ./...
 
-unit: ## fast tests only
-	$(GO) run $(GOTESTSUM) --format pkgname -- ./...
+unit: ## fast tests, all seeds
+	$(GO) run $(GOTESTSUM) --format pkgname -- -timeout $(TEST_TIMEOUT) ./...
 
-race: ## fast tests under the race detector
-	CGO_ENABLED=1 $(GO) run $(GOTESTSUM) --format pkgname -- -race -timeout $(TEST_TIMEOUT) ./...
+race: ## the same under the race detector, with fewer seeds
+	CGO_ENABLED=1 $(GO) run $(GOTESTSUM) --format pkgname -- -race -short -timeout $(TEST_TIMEOUT) ./...
 
 integration: build ## tests with Docker, Java and Apache ZooKeeper
 	$(GO) run $(GOTESTSUM) --format testname -- -tags integration -run Integration -p 1 -parallel 1 -timeout $(TEST_TIMEOUT) ./...
