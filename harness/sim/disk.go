@@ -6,6 +6,7 @@ import (
 	"sort"
 	"time"
 
+	"ordeal/node/defect"
 	"ordeal/node/disk"
 	"ordeal/node/jute"
 	"ordeal/node/peer"
@@ -230,13 +231,15 @@ func (d *modelDisk) describe(operation disk.Operation, result disk.Result) strin
 
 // carryOut makes an operation's effect.
 func (d *modelDisk) carryOut(operation disk.Operation) disk.Result {
+	w := d.world
 	if d.broken > 0 && operation.Kind != disk.AbortSnapshot {
-		d.failed = true
+		// A store that failed does not go on, except under the defect that is about just that.
+		d.failed = !w.defects.On(defect.GoOnAfterDiskError)
+		return disk.Result{Err: errDisk}
 	}
 	if d.failed {
 		return disk.Result{Err: errDisk}
 	}
-	w := d.world
 	var result disk.Result
 	switch operation.Kind {
 	case disk.Append:
@@ -279,10 +282,15 @@ func (d *modelDisk) truncate(zxid int64) disk.Result {
 	if keep == 0 {
 		return disk.Result{Err: disk.ErrNothingBefore}
 	}
+	newer := d.pictures[keep:]
 	d.pictures = d.pictures[:keep]
 	d.log = d.log[:sort.Search(len(d.log), func(i int) bool { return d.log[i].Zxid > zxid })]
 	d.synced = len(d.log)
-	return disk.Result{State: d.state()}
+	state := d.state()
+	if d.world.defects.On(defect.SnapshotUncommitted) {
+		d.pictures = append(d.pictures, newer...)
+	}
+	return disk.Result{State: state}
 }
 
 // The pace at which a fuzzy picture is written.
@@ -350,4 +358,7 @@ func (d *modelDisk) crash(powerLoss bool, keep int) {
 		d.log = d.log[:d.synced+(len(d.log)-d.synced)*keep/100]
 	}
 	d.synced = len(d.log) // whoever reads it back syncs it first
+	if d.world.defects.On(defect.ForgetEpochs) {
+		d.accepted = d.current
+	}
 }

@@ -275,7 +275,7 @@ func (w *World) befall(f *Fault, victims []*member) {
 	if len(victims) == 0 {
 		return
 	}
-	w.applied++
+	w.active++
 	w.coverage.hit(f.Kind)
 	recorded := f.recorded(victims)
 	w.lastFault++
@@ -290,6 +290,8 @@ func (w *World) befall(f *Fault, victims []*member) {
 		w.after(length, m.suffer(f))
 	}
 	w.after(length, func() {
+		w.active--
+		w.quiet = w.now
 		w.tell("HEAL fault %d", recorded.ID)
 		w.record(history.Event{Kind: history.FaultOff, Fault: &recorded})
 	})

@@ -2,6 +2,9 @@ package sim
 
 import (
 	"bytes"
+	"maps"
+	"slices"
+	"time"
 
 	"ordeal/node/disk"
 	"ordeal/node/jute"
@@ -21,6 +24,9 @@ var insideGuarantees = map[string]string{
 	"same-tree":         "The tree, and so its digest, is a function of the log.",
 	"assertion":         "No assertion of the server fails.",
 	"fatal":             "A member ends by itself only if its disk fails.",
+	"no-livelock":       "An ensemble comes to rest: events do not follow one another without end.",
+	"no-usurper":        "A member that comes back to an ensemble with a leader follows it.",
+	"leader-starts":     "A leader whose NEWLEADER a quorum has acknowledged leads.",
 	"start":             "Members that are left alone elect a leader and serve.",
 	"quorum-serves":     "A healed quorum elects, synchronises and serves within a bound of time.",
 	"all-serve":         "Once everything is healed all members serve, with the same history, within a bound of time.",
@@ -35,6 +41,8 @@ type invariants struct {
 	logged map[int64]logged
 	// committed is the newest transaction that some member has served.
 	committed int64
+	// newLeaderAcks are those who have acknowledged the NEWLEADER of an epoch to its leader.
+	newLeaderAcks map[int64]map[int64]bool
 	// digests are the trees' digests by last transaction.
 	digests map[int64]int64
 }
@@ -48,7 +56,7 @@ type logged struct {
 }
 
 func newInvariants() invariants {
-	return invariants{leaders: map[int64]int{}, logged: map[int64]logged{}, digests: map[int64]int64{}}
+	return invariants{newLeaderAcks: map[int64]map[int64]bool{}, leaders: map[int64]int{}, logged: map[int64]logged{}, digests: map[int64]int64{}}
 }
 
 // appending sees an entry that is about to be logged.
@@ -77,9 +85,53 @@ func (c *invariants) appending(w *World, d *modelDisk, entry disk.Entry) {
 	}
 }
 
+// acknowledged sees that an ACK has reached a leader, which has dealt with it.
+func (c *invariants) acknowledged(w *World, leader, learner *member, packet *jute.QuorumPacket) {
+	epoch := zab.Epoch(packet.Zxid)
+	if packet.Type != jute.PacketAck || zab.Counter(packet.Zxid) != 0 || leader.standing.Role != roleLeading || leader.disk.current != epoch {
+		return
+	}
+	acks := c.newLeaderAcks[epoch]
+	if acks == nil {
+		acks = map[int64]bool{int64(leader.id): true}
+		c.newLeaderAcks[epoch] = acks
+	}
+	acks[int64(learner.id)] = true
+	if leader.standing.Phase != phaseBroadcast && w.verifier.ContainsQuorum(acks) {
+		w.broken("leader-starts", "members %v have acknowledged the NEWLEADER of epoch %d, but member %d does not lead yet", slices.Sorted(maps.Keys(acks)), epoch, leader.id)
+	}
+}
+
+// leads sees that a member begins to lead, before anybody follows it. If no fault has been on since it
+// booted, and a leader with a quorum behind it has been there all that time, it should have followed
+// that one.
+func (c *invariants) leads(w *World, m *member) {
+	if w.active > 0 || m.booted < w.quiet {
+		return
+	}
+	behind := 0
+	for _, other := range w.members {
+		if other.up && !other.paused && other != m && other.standing.Phase == phaseBroadcast && other.servesSince < m.booted && other.id <= w.config.Voters {
+			behind++
+		}
+	}
+	if leader := w.leader(); leader != nil && leader != m && leader.servesSince < m.booted && behind > w.config.Voters/2 {
+		w.broken("no-usurper", "member %d leads, although member %d has led a quorum since before it came back", m.id, leader.id)
+	}
+}
+
 // member looks at a member after each of its inputs.
 func (c *invariants) member(w *World, m *member) {
 	s := &m.standing
+	if s.Role == roleLeading && m.role != roleLeading {
+		c.leads(w, m)
+	}
+	m.role = s.Role
+	if s.Phase != phaseBroadcast {
+		m.servesSince = never
+	} else if m.servesSince == never {
+		m.servesSince = w.now
+	}
 	if s.Phase != phaseBroadcast || s.Role == roleStandalone {
 		return
 	}
@@ -200,3 +252,6 @@ func (c *invariants) leaderSends(w *World, m *member, packet *jute.QuorumPacket)
 
 // Promise is a guarantee of the inside in a sentence; empty if it is a checker's.
 func Promise(guarantee string) string { return insideGuarantees[guarantee] }
+
+// never is a moment that does not come.
+const never = time.Duration(1<<63 - 1)

@@ -23,6 +23,9 @@ type member struct {
 	up, paused  bool
 	waiting     []func(*peer.Peer) // inputs that a paused member has not seen
 	serving     bool               // as of its last event in the history
+	role        string             // as of its last input
+	booted      time.Duration
+	servesSince time.Duration // in phase broadcast; never if it is not
 
 	drift      time.Duration // a thousandth of the time is multiplied by it
 	wallOffset int64         // ms
@@ -49,6 +52,7 @@ func (m *member) boot() {
 	w := m.world
 	m.incarnation++
 	m.up, m.paused, m.portOpen = true, false, false
+	m.booted, m.servesSince, m.role = w.now, never, ""
 	w.note(hashBoot, m.id, m.disk.end(), m.disk.current)
 	w.record(history.Event{Kind: history.Member, Member: m.id, State: history.Started})
 	if w.trace != nil {

@@ -293,6 +293,9 @@ func (w *World) packet(from, to *member, packet *jute.QuorumPacket, deliver func
 	}
 	incarnation, sender := to.incarnation, from.incarnation
 	deliver()
+	if packet.Type == jute.PacketAck && !to.paused {
+		w.inside.acknowledged(w, to, from, packet)
+	}
 	if len(w.ambushes) > 0 && to.incarnation == incarnation && from.incarnation == sender {
 		w.spring(packet.Type, 0, from, to)
 	}

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"ordeal/harness/client"
@@ -27,7 +28,10 @@ type World struct {
 	queue    eventQueue
 	sequence uint64
 	events   int
-	hash     uint64
+	// second is the running one of virtual time, secondBegan the number of events before it.
+	second      time.Duration
+	secondBegan int
+	hash        uint64
 
 	source    *source
 	ways      [][]*way // by member from and to; 0 stands for all clients
@@ -36,10 +40,11 @@ type World struct {
 	clients   []*driver
 	numbers   client.Numbers
 	ambushes  []*ambush
-	faultsOn  bool // between the beginning and the end of the load
+	active    int           // faults that are on
+	quiet     time.Duration // since when none is
+	faultsOn  bool          // between the beginning and the end of the load
 	loadStart time.Duration
 	loadEnd   time.Duration
-	applied   int
 	lastLink  peer.Link
 	lastConn  peer.Conn
 	lastFault int
@@ -125,8 +130,38 @@ func (w *World) step(end time.Duration) bool {
 	next := w.queue.pop()
 	w.now = next.at
 	w.events++
+	w.watchPace()
 	next.do()
 	return true
+}
+
+const (
+	// paceMax is how many events a second of virtual time may have: ensembles that live have far fewer.
+	paceMax = 50_000
+	// cycleLines is how much of a livelock is shown.
+	cycleLines = 12
+)
+
+// watchPace notices a livelock: events that follow one another without end. It breaks off once enough
+// of the cycle has been told.
+func (w *World) watchPace() {
+	if second := w.now / time.Second; second != w.second {
+		w.second, w.secondBegan = second, w.events
+		return
+	}
+	if w.events-w.secondBegan != paceMax {
+		return
+	}
+	var cycle []string
+	outer := w.trace
+	w.trace = func(at time.Duration, line string) {
+		if outer != nil {
+			outer(at, line)
+		}
+		if cycle = append(cycle, line); len(cycle) == cycleLines {
+			w.broken("no-livelock", "more than %d events in a second, again and again: %s", paceMax, strings.Join(cycle, " / "))
+		}
+	}
 }
 
 // runUntil lets time pass until a condition holds, or until the given moment, or until a promise is
