@@ -44,8 +44,8 @@ const (
 
 	// ForgetEpochs makes a server that starts take its epochs from the last transaction of its log.
 	ForgetEpochs Name = "forget-epochs"
-	// LeadAlone makes a server that looks believe that it leads when followers of an earlier time say
-	// so, without having been elected anew.
+	// LeadAlone makes a server that comes back lead, because it thinks itself better than the leader
+	// that a quorum names.
 	LeadAlone Name = "lead-alone"
 	// DiffOverDivergence makes a leader send a DIFF to a learner whose log holds what no other does.
 	DiffOverDivergence Name = "diff-over-divergence"

@@ -277,6 +277,10 @@ func (e *FastLeaderElection) receiveSettled(from int64, n Notification) {
 	if e.supports(e.outOfElection, vote) && e.leaderAgrees(e.outOfElection, n) {
 		// Apache takes over an earlier round too; then votes of two elections could carry the same round.
 		e.round = max(e.round, n.ElectionEpoch)
+		if e.options.Defects.On(defect.LeadAlone) && e.preferred(e.initial, vote.Vote) {
+			e.decide(e.initial)
+			return
+		}
 		e.decide(vote.Vote)
 		return
 	}
@@ -287,7 +291,7 @@ func (e *FastLeaderElection) receiveSettled(from int64, n Notification) {
 // must have said so, or must be this server in its present round.
 func (e *FastLeaderElection) leaderAgrees(votes map[int64]heard, n Notification) bool {
 	if n.Leader == e.options.MyID {
-		return n.ElectionEpoch == e.round || e.options.Defects.On(defect.LeadAlone)
+		return n.ElectionEpoch == e.round
 	}
 	leader, known := votes[n.Leader]
 	return known && leader.state == Leading

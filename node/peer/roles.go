@@ -160,8 +160,8 @@ func (p *Peer) leave() {
 		p.look()
 		return
 	}
-	p.orderOrFail(disk.Operation{Kind: disk.Sync}, "syncing the log", func(disk.Result) {
-		if p.defective(defect.KeepDirtyMemory) || p.defective(defect.GoOnAfterDiskError) {
+	p.orderOrFail(disk.Operation{Kind: disk.Sync}, "syncing the log", func(result disk.Result) {
+		if p.defective(defect.KeepDirtyMemory) || result.Err != nil {
 			p.logged, p.logEnd = nil, p.history.Last()
 		}
 		p.fastForward()
