@@ -329,16 +329,17 @@ func (j *linearizableJudge) levelEpochStarts() {
 	}
 	slices.Sort(seen)
 	last := map[int64]int64{} // transaction before the start of an epoch
-	start := map[int64]int64{}
+	starts := map[int64][]int64{} // the epochs that a transaction may be the last before
 	for epoch := range first {
 		if before, _ := slices.BinarySearch(seen, epoch); before > 0 {
-			last[epoch], start[seen[before-1]] = seen[before-1], epoch
+			zxid := seen[before-1]
+			last[epoch], starts[zxid] = zxid, append(starts[zxid], epoch)
 		}
 	}
 	sure := map[int64]bool{}
 	for _, m := range j.moves {
-		if epoch, known := start[m.zxid]; known && m.call > first[epoch] {
-			sure[epoch] = true
+		for _, epoch := range starts[m.zxid] {
+			sure[epoch] = sure[epoch] || m.call > first[epoch]
 		}
 	}
 	for _, m := range j.moves {
