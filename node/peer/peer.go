@@ -8,6 +8,7 @@ import (
 	"ordeal/node/defect"
 	"ordeal/node/disk"
 	"ordeal/node/election"
+	"ordeal/node/jute"
 	"ordeal/node/pipeline"
 	"ordeal/node/quorum"
 	"ordeal/node/tree"
@@ -236,13 +237,13 @@ func (p *Peer) serves() bool {
 	return p.server != nil && (p.role != leading || p.config.LeaderServes)
 }
 
-// ClientConnected says that a client reached the client port.
-func (p *Peer) ClientConnected(conn Conn, remoteIP string) {
+// ClientConnected says that a client reached the client port. Ids are who it is by its certificate.
+func (p *Peer) ClientConnected(conn Conn, remoteIP string, ids ...jute.Id) {
 	if !p.serves() {
 		p.ready.Clients = append(p.ready.Clients, ClientOutput{Conn: conn, Close: true})
 		return
 	}
-	p.server.ClientConnected(pipeline.Conn(conn), remoteIP)
+	p.server.ClientConnected(pipeline.Conn(conn), remoteIP, ids...)
 	p.settle()
 }
 

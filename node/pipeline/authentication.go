@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"slices"
 	"strings"
 
 	"ordeal/node/jute"
@@ -14,6 +15,9 @@ func (s *Server) authenticate(c *connection, packet *jute.AuthPacket) (ids []jut
 		return tree.DigestIDs(packet.Auth, s.config.SuperDigest), true
 	case packet.Scheme == tree.SchemeIP:
 		return []jute.Id{{Scheme: tree.SchemeIP, ID: c.remoteIP}}, true
+	case packet.Scheme == tree.SchemeX509:
+		// What the connection proved when it was made.
+		return nil, slices.ContainsFunc(c.authinfo, func(id jute.Id) bool { return id.Scheme == tree.SchemeX509 })
 	}
 	return nil, false
 }

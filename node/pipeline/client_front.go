@@ -20,14 +20,15 @@ const (
 	lateEventDelay = 50 * time.Millisecond
 )
 
-// ClientConnected tells of a new client connection; remoteIP is its address without a port.
-func (s *Server) ClientConnected(conn Conn, remoteIP string) {
+// ClientConnected tells of a new client connection; remoteIP is its address without a port, and ids
+// are who it is by its certificate.
+func (s *Server) ClientConnected(conn Conn, remoteIP string, ids ...jute.Id) {
 	if s.closed {
 		s.outputs.Clients.Close(conn)
 		return
 	}
 	s.connections[conn] = &connection{
-		id: conn, remoteIP: remoteIP, authinfo: []jute.Id{{Scheme: "ip", ID: remoteIP}},
+		id: conn, remoteIP: remoteIP, authinfo: append([]jute.Id{{Scheme: "ip", ID: remoteIP}}, ids...),
 		establishedAt: s.now.Elapsed, heardAt: s.now.Elapsed,
 	}
 }

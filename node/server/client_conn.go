@@ -41,7 +41,9 @@ type clientConn struct {
 	port    *clientPort
 	id      peer.Conn
 	tcp     net.Conn
-	address string // without the port
+	secured *security // how to make tcp secure, nil for not at all
+	stream  net.Conn  // tcp, or TLS over it; set by run, before anybody but run uses it
+	address string    // without the port
 	since   time.Time
 	out     *flow
 
@@ -90,9 +92,9 @@ type connFacts struct {
 	answersWord    bool
 }
 
-func newClientConn(port *clientPort, id peer.Conn, tcp net.Conn, address string) *clientConn {
+func newClientConn(port *clientPort, id peer.Conn, tcp net.Conn, address string, secured *security) *clientConn {
 	c := &clientConn{
-		port: port, id: id, tcp: tcp, address: address, since: time.Now(),
+		port: port, id: id, tcp: tcp, secured: secured, stream: tcp, address: address, since: time.Now(),
 		out:   newFramedFlow(clientQueueMax),
 		room:  make(chan struct{}, 1),
 		facts: connFacts{lastCxid: -1},
@@ -120,7 +122,11 @@ func (c *clientConn) run(server context.Context) {
 	})
 	defer impatience.Stop()
 
-	in := bufio.NewReaderSize(eager{c.tcp, c.settlePutOff}, clientBufferSize)
+	if err := c.handshake(ctx); err != nil {
+		c.port.log.Info("client connection refused", "client", c.name(), "error", err)
+		return
+	}
+	in := bufio.NewReaderSize(eager{c.stream, c.settlePutOff}, clientBufferSize)
 	var first [4]byte
 	if _, err := io.ReadFull(in, first[:]); err != nil {
 		return
@@ -129,7 +135,8 @@ func (c *clientConn) run(server context.Context) {
 		c.answerWord(in, word)
 		return
 	}
-	if !c.port.core.tell(ctx, func(p *peer.Peer) { p.ClientConnected(c.id, c.address) }) {
+	ids := x509Ids(c.stream, c.port.superUser)
+	if !c.port.core.tell(ctx, func(p *peer.Peer) { p.ClientConnected(c.id, c.address, ids...) }) {
 		return
 	}
 	c.port.stats.requests.Add(1)
@@ -150,6 +157,30 @@ func (c *clientConn) run(server context.Context) {
 	c.port.core.tell(server, func(p *peer.Peer) { p.ClientClosed(c.id) })
 }
 
+// handshakesClientsMax bounds the TLS handshakes under way on the client port (Apache:
+// zookeeper.netty.server.outstandingHandshake.limit, 250 where it is set).
+const handshakesClientsMax = 250
+
+// handshake makes the connection secure, if it must be.
+func (c *clientConn) handshake(ctx context.Context) error {
+	if c.secured == nil {
+		return nil
+	}
+	stats := c.port.stats
+	defer stats.handshakes.Add(-1)
+	if stats.handshakes.Add(1) > handshakesClientsMax {
+		stats.handshakesTooMany.Add(1)
+		return fmt.Errorf("more than %d TLS handshakes at once", handshakesClientsMax)
+	}
+	stream, err := c.secured.welcome(ctx, c.tcp)
+	if err != nil {
+		stats.handshakesFailed.Add(1)
+		return err
+	}
+	c.stream = stream
+	return nil
+}
+
 // quietly tells whether an error is just the usual way in which a connection ends.
 func quietly(err error) bool {
 	return err == io.EOF || errors.Is(err, net.ErrClosed) || errors.Is(err, context.Canceled) ||
@@ -159,7 +190,7 @@ func quietly(err error) bool {
 // write sends what is queued until the connection ends, and then closes this side of it only, so that
 // a reset does not overtake what was written last.
 func (c *clientConn) write() {
-	if err := c.out.drain(context.Background(), c.tcp); err != nil {
+	if err := c.out.drain(context.Background(), c.stream); err != nil {
 		c.tcp.Close()
 		return
 	}
@@ -167,8 +198,11 @@ func (c *clientConn) write() {
 }
 
 func (c *clientConn) closeWriting() {
-	if tcp, ok := c.tcp.(*net.TCPConn); ok {
-		tcp.CloseWrite()
+	for _, conn := range []net.Conn{c.stream, c.tcp} {
+		if half, ok := conn.(interface{ CloseWrite() error }); ok {
+			half.CloseWrite()
+			return
+		}
 	}
 }
 
@@ -188,14 +222,14 @@ func (c *clientConn) answerWord(in io.Reader, word string) {
 		c.port.words.setTraceMask(mask[:])
 	}
 	text := c.port.words.answer(word)
-	if _, err := io.WriteString(c.tcp, text); err != nil {
+	if _, err := io.WriteString(c.stream, text); err != nil {
 		return
 	}
 	c.port.stats.sent.Add(1)
 	c.closeWriting()
 	// What the client sends behind the word, a newline mostly, must be read, or closing resets the
 	// connection and the answer may be lost.
-	io.CopyN(io.Discard, c.tcp, int64(c.port.frameMax))
+	io.CopyN(io.Discard, in, int64(c.port.frameMax))
 }
 
 func (c *clientConn) name() string { return c.tcp.RemoteAddr().String() }

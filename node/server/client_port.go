@@ -27,11 +27,16 @@ const (
 type clientPort struct {
 	listener net.Listener
 	moves    chan net.Listener // the next place to listen at
-	core     *core
-	log      *slog.Logger
-	words    *words
-	stats    *serverStats
-	group    *errgroup.Group
+	// plain is how connections to listener are secured, nil for not at all. Secure listens for those
+	// that must be; nil for nobody.
+	plain, secured *security
+	secure         net.Listener
+	superUser      string // zookeeper.X509AuthenticationProvider.superUser
+	core           *core
+	log            *slog.Logger
+	words          *words
+	stats          *serverStats
+	group          *errgroup.Group
 
 	connectionsMax     int // per address; 0 for no bound
 	allConnectionsMax  int // of all addresses together; 0 for no bound
@@ -112,12 +117,19 @@ func sleep(ctx context.Context, wait time.Duration) bool {
 
 // serve accepts clients until ctx is done, and ends with all their connections closed.
 func (p *clientPort) serve(ctx context.Context) error {
-	acceptMoving(ctx, p.listener, p.moves, p.log, func(tcp net.Conn) { p.welcome(ctx, tcp) })
+	if p.secure != nil {
+		p.group.Go(func() error {
+			defer context.AfterFunc(ctx, func() { p.secure.Close() })()
+			accept(ctx, p.secure, p.log, func(tcp net.Conn) { p.welcome(ctx, tcp, p.secured) })
+			return nil
+		})
+	}
+	acceptMoving(ctx, p.listener, p.moves, p.log, func(tcp net.Conn) { p.welcome(ctx, tcp, p.plain) })
 	return nil
 }
 
 // welcome starts a connection's goroutines, unless its address has too many already.
-func (p *clientPort) welcome(ctx context.Context, tcp net.Conn) {
+func (p *clientPort) welcome(ctx context.Context, tcp net.Conn, secured *security) {
 	address := addressOf(tcp)
 	p.lock.Lock()
 	tooMany := ""
@@ -135,7 +147,7 @@ func (p *clientPort) welcome(ctx context.Context, tcp net.Conn) {
 		return
 	}
 	p.last++
-	c := newClientConn(p, p.last, tcp, address)
+	c := newClientConn(p, p.last, tcp, address, secured)
 	p.open[c.id] = c
 	p.byAddress[address]++
 	p.lock.Unlock()

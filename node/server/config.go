@@ -34,7 +34,13 @@ type Config struct {
 	Standalone bool
 
 	ClientHost string // address that clients connect to; "" for all
-	ClientPort int
+	ClientPort int    // 0 for none, beside SecureClientPort
+	// SecureClientPort is where clients with TLS connect to; 0 for none.
+	SecureClientHost string
+	SecureClientPort int
+	// QuorumTLS is sslQuorum: the servers talk to one another over TLS. With PortUnification they
+	// also take connections without.
+	QuorumTLS, PortUnification bool
 	// ClientBacklog is clientPortListenBacklog, shown by conf. Go takes the system's own bound.
 	ClientBacklog int
 
@@ -146,6 +152,10 @@ type tuning struct {
 	compression        string
 	trustEmpty         bool
 	autocreate         bool
+	clientSecurity     *security // nil for none
+	clientUnified      bool      // clientPort takes both
+	quorumSecurity     *security // nil for none
+	x509SuperUser      string
 	admin              httpPort
 	adminURL           string
 	metrics            httpPort

@@ -119,6 +119,13 @@ func (e *electionPeer) call(ctx context.Context) net.Conn {
 		e.port.log.Debug("election connection failed", "server", e.server.ID, "error", err)
 		return nil
 	}
+	secured, err := e.port.security.call(ctx, tcp, e.server.ElectionAddress())
+	if err != nil {
+		tcp.Close()
+		e.port.log.Warn("election connection failed", "server", e.server.ID, "error", err)
+		return nil
+	}
+	tcp = secured
 	tcp.SetWriteDeadline(time.Now().Add(e.connectTimeout))
 	_, err = tcp.Write(e.port.header())
 	if err != nil || e.port.id < e.server.ID {
@@ -186,7 +193,7 @@ func (e *electionPeer) flush(tcp net.Conn) error {
 
 // limitSilence makes the kernel give up a connection whose other side is not there any more.
 func limitSilence(tcp net.Conn) {
-	conn, ok := tcp.(*net.TCPConn)
+	conn, ok := socketOf(tcp).(*net.TCPConn)
 	if !ok {
 		return
 	}

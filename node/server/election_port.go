@@ -48,6 +48,7 @@ const (
 type electionPort struct {
 	listener         net.Listener
 	moves            chan net.Listener // the next place to listen at
+	security         *security         // nil for none
 	id               int64
 	strangers        bool // servers outside the membership may ask for it, to join
 	connectTimeout   time.Duration
@@ -180,7 +181,12 @@ func (p *electionPort) deliver(notifications []peer.Notification) {
 // id is called back.
 func (p *electionPort) welcome(ctx context.Context, tcp net.Conn) {
 	stop := context.AfterFunc(ctx, func() { tcp.Close() })
-	id, address, err := readElectionHeader(tcp, p.handshakeTimeout)
+	secured, err := p.security.welcome(ctx, tcp)
+	id, address := int64(0), ""
+	if err == nil {
+		tcp = secured
+		id, address, err = readElectionHeader(tcp, p.handshakeTimeout)
+	}
 	<-p.handshakes
 	if !stop() {
 		return

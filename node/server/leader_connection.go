@@ -31,6 +31,7 @@ type leaderConnection struct {
 	group      *errgroup.Group
 	tree       tree.Options
 	fieldMax   int
+	security   *security // nil for none
 
 	current *leaderAttempt
 }
@@ -128,7 +129,12 @@ func (l *leaderConnection) dial(ctx context.Context, address string, deadline ti
 		dialer := net.Dialer{Timeout: max(left, time.Millisecond)}
 		tcp, err := dialer.DialContext(ctx, "tcp", address)
 		if err == nil {
-			return tcp, nil
+			secured, handshakeErr := l.security.call(ctx, tcp, address)
+			if handshakeErr == nil {
+				return secured, nil
+			}
+			tcp.Close()
+			err = handshakeErr
 		}
 		if try == leaderTries || left <= leaderPause || !sleep(ctx, leaderPause) {
 			return nil, fmt.Errorf("the leader cannot be reached in %d tries: %w", try, err)

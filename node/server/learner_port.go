@@ -34,6 +34,7 @@ type learnerPort struct {
 	group    *errgroup.Group
 	tree     tree.Options
 	fieldMax int
+	security *security // nil for none
 
 	wanted chan bool // newest wish, see want
 
@@ -146,12 +147,18 @@ func (p *learnerPort) welcome(ctx context.Context, tcp net.Conn) {
 // run serves a learner's connection to its end.
 func (p *learnerPort) run(ctx context.Context, link *learnerLink) {
 	remote := link.tcp.RemoteAddr().String()
+	stream, err := p.security.welcome(ctx, link.tcp)
+	if err != nil {
+		p.log.Warn("learner connection refused", "learner", remote, "error", err)
+		link.tcp.Close()
+		return
+	}
 	if !p.core.tell(ctx, func(peer *peer.Peer) { peer.LearnerConnected(link.id, remote) }) {
 		link.tcp.Close()
 		return
 	}
-	reader := newPacketReader(p.core.helping(link.tcp), p.fieldMax, p.tree)
-	err := exchange(ctx, link.tcp, link.out, reader, func(message peer.LearnerMessage) bool {
+	reader := newPacketReader(p.core.helping(stream), p.fieldMax, p.tree)
+	err = exchange(ctx, stream, link.out, reader, func(message peer.LearnerMessage) bool {
 		return p.core.add(ctx, func(peer *peer.Peer) { peer.LearnerPacket(link.id, message) })
 	})
 	p.log.Info("learner connection ends", "learner", remote, "error", err)

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
-	"strconv"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -45,9 +44,9 @@ type shell struct {
 	backlog backlog
 	metrics *metrics.Registry
 	// Nil where nobody is to be answered.
-	adminListener, metricsListener net.Listener
-	group                          *errgroup.Group
-	ports                          context.Context // ends after the core has
+	secureListener, adminListener, metricsListener net.Listener
+	group                                          *errgroup.Group
+	ports                                          context.Context // ends after the core has
 
 	// self is this server's line in the membership that it goes by, and savedVersion the version of the one
 	// in its files.
@@ -71,7 +70,7 @@ func (s *shell) open(ctx context.Context) error {
 		inputs: make(chan input, inputsQueued), more: make(chan struct{}, 1),
 		results: results{arrived: make(chan struct{}, 1)},
 	}
-	listener, err := listenTCP(ctx, "client", net.JoinHostPort(c.ClientHost, strconv.Itoa(c.ClientPort)))
+	listener, err := s.listenForClients(ctx)
 	if err != nil {
 		return err
 	}
@@ -93,6 +92,9 @@ func (s *shell) open(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := s.openSecurePort(ctx); err != nil {
+		return err
+	}
 	if err := s.openWatchersPorts(ctx); err != nil {
 		return err
 	}
@@ -106,6 +108,7 @@ func (s *shell) openQuorumPorts(ctx context.Context, options tree.Options) error
 	s.clientHost, s.clientPort = c.ClientHost, c.ClientPort
 	s.election = newElectionPort(c.Membership, self, t.connectTimeout)
 	s.election.core, s.election.log, s.election.strangers = s.core, s.log, c.Reconfig
+	s.election.security = t.quorumSecurity
 	s.election.handshakeTimeout = time.Duration(c.SyncLimit) * c.TickTime
 	var err error
 	if s.election.listener, err = listenTCP(ctx, "election", s.own(self.ElectionAddress())); err != nil {
@@ -119,12 +122,12 @@ func (s *shell) openQuorumPorts(ctx context.Context, options tree.Options) error
 	trial.Close()
 	s.learner = &learnerPort{
 		address: s.own(self.QuorumAddress()), core: s.core, log: s.log, tree: options, fieldMax: int(t.fieldMax),
-		wanted: make(chan bool, 1), open: map[peer.Link]*learnerLink{},
+		wanted: make(chan bool, 1), open: map[peer.Link]*learnerLink{}, security: t.quorumSecurity,
 	}
 	s.packets = &packetWriter{lock: s.core.lock.RLocker()}
 	s.leader = &leaderConnection{
 		membership: peer.Membership{Present: c.Membership, Next: c.LastSeen},
-		core:       s.core, log: s.log, tree: options, fieldMax: int(t.fieldMax),
+		core:       s.core, log: s.log, tree: options, fieldMax: int(t.fieldMax), security: t.quorumSecurity,
 	}
 	return nil
 }
@@ -148,7 +151,7 @@ func (s *shell) closeListeners() {
 	if s.election != nil && s.election.listener != nil {
 		s.election.listener.Close()
 	}
-	for _, listener := range []net.Listener{s.adminListener, s.metricsListener} {
+	for _, listener := range []net.Listener{s.secureListener, s.adminListener, s.metricsListener} {
 		if listener != nil {
 			listener.Close()
 		}

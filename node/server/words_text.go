@@ -182,12 +182,20 @@ func (w *words) srst(peer.State) string {
 	return "Server stats reset.\n"
 }
 
+// securePort is -1 if there is none.
+func (w *words) securePort() int {
+	if w.config.SecureClientPort == 0 {
+		return -1
+	}
+	return w.config.SecureClientPort
+}
+
 func (w *words) conf(state peer.State) string {
 	c := w.config
 	var text strings.Builder
 	print := func(key string, value any) { fmt.Fprintf(&text, "%s=%v\n", key, value) }
 	print("clientPort", c.ClientPort)
-	print("secureClientPort", -1)
+	print("secureClientPort", w.securePort())
 	print("dataDir", absolute(c.snapshotDir()))
 	print("dataDirSize", directorySize(c.snapshotDir()))
 	print("dataLogDir", absolute(c.logDir()))

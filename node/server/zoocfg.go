@@ -134,10 +134,6 @@ func parseLines(path, content string) ([]line, error) {
 // notSupported are keys that change what goes over the wires: to ignore them would be to serve
 // without the protection that was asked for.
 var notSupported = map[string]string{
-	"secureClientPort":                      "",
-	"secureClientPortAddress":               "",
-	"sslQuorum":                             "false",
-	"portUnification":                       "false",
 	"multiAddress.enabled":                  "false",
 	"quorum.auth.enableSasl":                "false",
 	"quorum.auth.learnerRequireSasl":        "false",
@@ -145,8 +141,7 @@ var notSupported = map[string]string{
 	"sslQuorumReloadCertFiles":              "false",
 	"oraclePath":                            "",
 	"observerMasterPort":                    "",
-	"authProvider.1":                        "",
-	"ssl.clientAuth":                        "none",
+	"authProvider.1":                        "org.apache.zookeeper.server.auth.X509AuthenticationProvider",
 	"sessionRequireClientSASLAuth":          "false",
 	"enforce.auth.enabled":                  "false",
 	"quorum.auth.learner.loginContext":      "QuorumLearner",
@@ -173,6 +168,15 @@ func (r *reader) take(l line) error {
 	case "clientPortAddress":
 		c.ClientHost = strings.Trim(l.value, "[]")
 		return nil
+	case "secureClientPort":
+		return setNumber(&c.SecureClientPort, l, 1, 65535)
+	case "secureClientPortAddress":
+		c.SecureClientHost = strings.Trim(l.value, "[]")
+		return nil
+	case "sslQuorum":
+		return setFlag(&c.QuorumTLS, l)
+	case "portUnification":
+		return setFlag(&c.PortUnification, l)
 	case "clientPortListenBacklog":
 		return setNumber(&c.ClientBacklog, l, -1, 1<<20)
 	case "maxClientCnxns":
@@ -319,6 +323,9 @@ func (r *reader) finish() error {
 	if c.tuning, err = c.Properties.tune(); err != nil {
 		return err
 	}
+	if err := c.secureAll(); err != nil {
+		return err
+	}
 	// The top byte of a session id must not look like that of a TTL node's owner.
 	if c.tuning.extendedTypes && c.MyID >= quorum.IDMax {
 		return fmt.Errorf("extendedTypesEnabled needs a server id below %d, and this server has %d", quorum.IDMax, c.MyID)
@@ -371,7 +378,10 @@ func (r *reader) finishClientAddress() error {
 		}
 		c.ClientHost, c.ClientPort = host, self.ClientPort
 	}
-	if c.ClientPort == 0 {
+	if c.SecureClientHost != "" && c.SecureClientPort == 0 {
+		return errors.New("secureClientPortAddress is set, but secureClientPort is not")
+	}
+	if c.ClientPort == 0 && c.SecureClientPort == 0 {
 		return errors.New("clientPort is not set, neither by itself nor in this server's line")
 	}
 	return nil

@@ -17,6 +17,7 @@ const (
 	SchemeDigest = "digest"
 	SchemeIP     = "ip"
 	SchemeSuper  = "super"
+	SchemeX509   = "x509"
 )
 
 // CheckACL tells whether somebody with these identities has one of the permissions: Ok or NoAuth.
@@ -46,7 +47,7 @@ func matchesAny(wanted jute.Id, ids []jute.Id) bool {
 			return false
 		}
 		switch id.Scheme {
-		case SchemeDigest:
+		case SchemeDigest, SchemeX509:
 			return id.ID == wanted.ID
 		case SchemeIP:
 			return matchesIP(id.ID, wanted.ID)
@@ -73,7 +74,7 @@ func FixupACL(acl []jute.ACL, ids []jute.Id) ([]jute.ACL, jute.Code) {
 		case entry.Id.Scheme == SchemeAuth:
 			before := len(fixed)
 			for _, id := range ids {
-				if id.Scheme == SchemeDigest {
+				if id.Scheme == SchemeDigest || id.Scheme == SchemeX509 {
 					fixed = append(fixed, jute.ACL{Perms: entry.Perms, Id: id})
 				}
 			}
@@ -81,7 +82,8 @@ func FixupACL(acl []jute.ACL, ids []jute.Id) ([]jute.ACL, jute.Code) {
 				return nil, jute.InvalidACL
 			}
 		case entry.Id.Scheme == SchemeDigest && validDigestID(entry.Id.ID),
-			entry.Id.Scheme == SchemeIP && validIP(entry.Id.ID):
+			entry.Id.Scheme == SchemeIP && validIP(entry.Id.ID),
+			entry.Id.Scheme == SchemeX509 && validSubject(entry.Id.ID):
 			fixed = append(fixed, entry)
 		default:
 			return nil, jute.InvalidACL
@@ -122,6 +124,12 @@ func DigestIDs(auth []byte, superDigest string) []jute.Id {
 func validDigestID(id string) bool {
 	_, hash, found := strings.Cut(id, ":")
 	return found && hash != "" && !strings.Contains(strings.TrimRight(hash, ":"), ":")
+}
+
+// validSubject wants something of the form of a certificate's subject: NAME=value parts.
+func validSubject(id string) bool {
+	name, _, found := strings.Cut(id, "=")
+	return found && strings.TrimSpace(name) != ""
 }
 
 // parseIP reads a dotted IPv4 address with an optional prefix length, 32 if there is none. IPv6
