@@ -21,9 +21,10 @@ type Options struct {
 	WarmUp          time.Duration // of every load before the first round, for Java's compiler above all
 	TickTime        time.Duration
 	Loads           []string // short names of loads; empty for all
-	SkipRestarts    bool     // leaves out how long starts take, and the leader's kill
-	Binary          string   // the ordeal program that runs as a member
-	Dir             string   // where members keep their data; it must be on a real disk
+	SkipLoads       bool
+	SkipRestarts    bool   // leaves out how long starts take, and the leader's kill
+	Binary          string // the ordeal program that runs as a member
+	Dir             string // where members keep their data; it must be on a real disk
 	// Progress is told what goes on; it may be nil.
 	Progress func(string)
 }
@@ -56,6 +57,9 @@ func (o *Options) Check() error {
 
 // loads are those that were asked for.
 func (o *Options) loads() []load {
+	if o.SkipLoads {
+		return nil
+	}
 	var chosen []load
 	for _, l := range loads {
 		if len(o.Loads) == 0 || slices.Contains(o.Loads, l.short) {
@@ -86,6 +90,7 @@ type Result struct {
 	Implementations []*Implementation
 	// Fdatasync is the median time to make a write of one value durable, where the members' data is.
 	Fdatasync time.Duration
+	Recorded  *Recorded // nil if our node was not measured, or restarts were skipped
 	Options   Options
 }
 
@@ -111,6 +116,13 @@ func Run(ctx context.Context, options Options) (result *Result, err error) {
 				return nil, err
 			}
 		}
+	}
+	if result.find(ensemble.Node) != nil && !options.SkipRestarts {
+		recorded, err := options.recorded(ctx)
+		if err != nil {
+			return nil, err
+		}
+		result.Recorded = &recorded
 	}
 	return result, nil
 }
@@ -142,7 +154,7 @@ func (r *Result) loads(ctx context.Context) (err error) {
 		}
 		running[i.Name] = s
 		i.Version = s.Versions()[string(i.Name)]
-		if err := prepare(ctx, s.ClientAddress(1)); err != nil {
+		if err := prepare(ctx, s.ClientAddress(1), value); err != nil {
 			return err
 		}
 		for _, l := range o.loads() {
@@ -180,7 +192,7 @@ func (i *Implementation) restart(ctx context.Context, o *Options) (err error) {
 	}
 	defer func() { err = errors.Join(err, s.end()) }()
 	i.Start = append(i.Start, time.Since(s.started))
-	if err := prepare(ctx, s.ClientAddress(1)); err != nil {
+	if err := prepare(ctx, s.ClientAddress(1), value); err != nil {
 		return err
 	}
 	gap, err := s.gap(ctx)

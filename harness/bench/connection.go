@@ -38,6 +38,17 @@ type connection struct {
 	passwd []byte
 }
 
+// tryTimeout bounds a try to reach a server that may not serve yet. Apache's, for one, takes early
+// connections and never answers on them.
+const tryTimeout = 300 * time.Millisecond
+
+// try is connect for a server that may not serve yet.
+func try(ctx context.Context, address string) (*connection, error) {
+	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
+	defer cancel()
+	return connect(ctx, address)
+}
+
 // connect opens a session.
 func connect(ctx context.Context, address string) (*connection, error) {
 	return attach(ctx, address, 0, make([]byte, jute.PasswordSize))
@@ -53,6 +64,7 @@ func attach(ctx context.Context, address string, session int64, passwd []byte) (
 		return nil, fmt.Errorf("bench: connect: %w", err)
 	}
 	c := newConnection(socket)
+	defer context.AfterFunc(ctx, func() { socket.SetDeadline(time.Unix(1, 0)) })()
 	if err := c.greet(session, passwd); err != nil {
 		socket.Close()
 		return nil, fmt.Errorf("bench: open a session at %s: %w", address, err)
@@ -65,8 +77,6 @@ func newConnection(socket net.Conn) *connection {
 }
 
 func (c *connection) greet(session int64, passwd []byte) error {
-	deadline := time.Now().Add(connectTimeout)
-	c.socket.SetDeadline(deadline)
 	c.frame(jute.ConnectRequest{TimeOut: int32(sessionTimeout.Milliseconds()), SessionID: session, Passwd: passwd})
 	if err := c.flush(); err != nil {
 		return err
@@ -83,7 +93,7 @@ func (c *connection) greet(session int64, passwd []byte) error {
 		return errors.New("the session has expired")
 	}
 	c.id, c.passwd = response.SessionID, response.Passwd
-	return c.socket.SetDeadline(time.Time{})
+	return nil
 }
 
 // frame puts records behind what is to be sent, with their length in front.

@@ -46,7 +46,7 @@ func znode(i int) string { return fmt.Sprintf("%s/%04d", root, i) }
 var value = make([]byte, valueBytes)
 
 // prepare makes the znodes that the load uses.
-func prepare(ctx context.Context, address string) error {
+func prepare(ctx context.Context, address string, data []byte) error {
 	c, err := connect(ctx, address)
 	if err != nil {
 		return err
@@ -55,7 +55,7 @@ func prepare(ctx context.Context, address string) error {
 		return fmt.Errorf("bench: make %s: %w", root, err)
 	}
 	for i := range znodes {
-		code, err := c.do(jute.OpCreate, jute.CreateRequest{Path: znode(i), Data: value, ACL: jute.OpenACL()})
+		code, err := c.do(jute.OpCreate, jute.CreateRequest{Path: znode(i), Data: data, ACL: jute.OpenACL()})
 		if err != nil || code != jute.Ok {
 			return fmt.Errorf("bench: make %s: %v %w", znode(i), code, err)
 		}

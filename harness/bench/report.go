@@ -74,6 +74,7 @@ type Summary struct {
 	TickTimeMs    int64                              `json:"tickTimeMs"`
 	ValueBytes    int                                `json:"valueBytes"`
 	FdatasyncMs   float64                            `json:"fdatasyncMs"`
+	RecordedRate  float64                            `json:"recordedRate,omitempty"` // operations a second
 	Rows          []Row                              `json:"rows"`
 }
 
@@ -82,6 +83,9 @@ func (r *Result) Summary() Summary {
 	s := Summary{
 		Versions: map[ensemble.Implementation]string{}, Rounds: r.Options.Rounds, SecondsOfLoad: r.Options.Duration.Seconds(),
 		TickTimeMs: r.Options.TickTime.Milliseconds(), ValueBytes: valueBytes, FdatasyncMs: milliseconds(r.Fdatasync), Rows: r.Rows(),
+	}
+	if r.Recorded != nil {
+		s.RecordedRate = r.Recorded.Rate()
 	}
 	for _, i := range r.Implementations {
 		s.Versions[i.Name] = i.Version
@@ -131,8 +135,8 @@ func (r *Result) Print(out io.Writer) error {
 	if err := table.Flush(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(out, "\n%d targets missed\n", missed)
-	return err
+	fmt.Fprintf(out, "\n%d targets missed\n", missed)
+	return r.printRecorded(out)
 }
 
 // printAlone writes what there is where no comparison is possible.
@@ -148,7 +152,24 @@ func (r *Result) printAlone(out io.Writer) error {
 			fmt.Fprintf(table, "%s\tstart\t%.3f s\tgap\t%.3f s\t\n", i.Name, median(i.Start).Seconds(), median(i.Gap).Seconds())
 		}
 	}
-	return table.Flush()
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	return r.printRecorded(out)
+}
+
+// printRecorded says how fast the recording client is: that needs no other server beside it.
+func (r *Result) printRecorded(out io.Writer) error {
+	if r.Recorded == nil {
+		return nil
+	}
+	verdict := "met"
+	if r.Recorded.Rate() < recordedTarget {
+		verdict = "MISSED"
+	}
+	_, err := fmt.Fprintf(out, "\nRecording clients and the history, through the process driver's proxies to three nodes, 9 reads : 1 write: %s operations/s (target ≥ %d: %s), with %.1f µs/operation of processor time for clients, history and proxies.\n",
+		figure(r.Recorded.Rate()), recordedTarget, verdict, float64(r.Recorded.Processor.Microseconds())/float64(r.Recorded.Operations))
+	return err
 }
 
 // figure prints three significant digits or so, without an exponent.

@@ -74,7 +74,7 @@ func awaitSession(ctx context.Context, address string) error {
 	ctx, cancel := context.WithTimeout(ctx, serveTimeout)
 	defer cancel()
 	for {
-		c, err := connect(ctx, address)
+		c, err := try(ctx, address)
 		if err == nil {
 			return c.close()
 		}
@@ -274,7 +274,7 @@ func (w *writers) write(ctx context.Context, address string) error {
 	for ctx.Err() == nil {
 		if c == nil {
 			var err error
-			if c, err = connect(ctx, address); err != nil {
+			if c, err = try(ctx, address); err != nil {
 				pause(ctx, tryPause)
 				continue
 			}

@@ -64,6 +64,7 @@ should run on the machine. A missed target is no error: the exit code is 0 once 
 	f.DurationVar(&options.Duration, "duration", bench.DurationDefault, "length of a load in a round")
 	f.DurationVar(&options.WarmUp, "warm-up", bench.WarmUpDefault, "length of each load before the first round")
 	f.DurationVar(&options.TickTime, "tick-time", bench.TickTimeDefault, "tickTime of the members")
+	f.BoolVar(&options.SkipLoads, "skip-loads", false, "leave out the loads")
 	f.BoolVar(&options.SkipRestarts, "skip-restarts", false, "leave out starts and the leader's kill")
 	f.StringVar(&options.Dir, "dir", os.TempDir(), "where members keep their data: on a real disk")
 	f.BoolVar(&asJSON, "json", false, "print what was measured as JSON")
