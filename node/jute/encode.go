@@ -85,9 +85,32 @@ type Decodable interface {
 
 // Marshal returns the encoding of one record.
 func Marshal(r Record) []byte {
-	var e Encoder
-	r.Encode(&e)
+	e := NewEncoder(make([]byte, 0, sizeHint(r)))
+	r.Encode(e)
 	return e.Bytes()
+}
+
+// fixedSizeHint is about the length of the small fields of a record, in bytes.
+const fixedSizeHint = 64
+
+// sizeHint is about how long the encoding of a record is, so that an encoder's buffer need not grow
+// step by step for those records that are often long.
+func sizeHint(r Record) int {
+	switch r := r.(type) {
+	case *QuorumPacket:
+		return r.Size()
+	case *CreateTxn:
+		return fixedSizeHint + len(r.Path) + len(r.Data)
+	case *SetDataTxn:
+		return fixedSizeHint + len(r.Path) + len(r.Data)
+	case *MultiTxn:
+		size := fixedSizeHint
+		for i := range r.Txns {
+			size += sizeHint(r.Txns[i].Txn)
+		}
+		return size
+	}
+	return fixedSizeHint
 }
 
 // Unmarshal decodes one record and requires that nothing is left over.

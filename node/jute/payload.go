@@ -14,11 +14,11 @@ const digestSize = 4 + 8
 // EncodePayload returns a transaction as it stands in logs and in PROPOSAL packets: header, body
 // and, unless digest is nil, the digest.
 func EncodePayload(header TxnHeader, txn Txn, digest *TxnDigest) []byte {
-	var e Encoder
-	header.Encode(&e)
-	txn.Encode(&e)
+	e := NewEncoder(make([]byte, 0, fixedSizeHint+sizeHint(txn)))
+	header.Encode(e)
+	txn.Encode(e)
 	if digest != nil {
-		digest.Encode(&e)
+		digest.Encode(e)
 	}
 	return e.Bytes()
 }

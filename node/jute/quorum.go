@@ -86,6 +86,15 @@ func (r QuorumPacket) Encode(e *Encoder) {
 	encodeVector(e, r.Authinfo)
 }
 
+// Size is the length of the encoding in bytes.
+func (r *QuorumPacket) Size() int {
+	size := 4 + 8 + 4 + len(r.Data) + 4
+	for _, id := range r.Authinfo {
+		size += 4 + len(id.Scheme) + 4 + len(id.ID)
+	}
+	return size
+}
+
 // Decode reads the record.
 func (r *QuorumPacket) Decode(d *Decoder) {
 	r.Type = d.Int()

@@ -63,20 +63,31 @@ func (r *packetReader) next() (peer.LearnerMessage, error) {
 	return message, nil
 }
 
-// packetWriter encodes learner messages. A packet that goes to several learners is encoded once.
+// packetWriter encodes learner messages. A packet that goes to several learners, one after the other,
+// is encoded once. Encodings share pieces of memory, since most of them are short.
 type packetWriter struct {
 	lock    sync.Locker // for reading the tree
-	encoded map[*jute.QuorumPacket][]byte
+	piece   []byte
+	packet  *jute.QuorumPacket // the last one
+	encoded []byte
 }
+
+// pieceSize is the size of the memory that encodings share.
+const pieceSize = 8 << 10
 
 // item returns a message as it goes over the wire.
 func (w *packetWriter) item(message *peer.LearnerMessage) flowItem {
-	data, known := w.encoded[message.Packet]
-	if !known {
-		data = jute.Marshal(message.Packet)
-		w.encoded[message.Packet] = data
+	if message.Packet != w.packet {
+		size := message.Packet.Size()
+		if cap(w.piece)-len(w.piece) < size {
+			w.piece = make([]byte, 0, max(size, pieceSize))
+		}
+		e := jute.NewEncoder(w.piece)
+		message.Packet.Encode(e)
+		w.packet, w.encoded = message.Packet, e.Bytes()[len(w.piece):]
+		w.piece = e.Bytes()
 	}
-	item := flowItem{data: data}
+	item := flowItem{data: w.encoded}
 	if message.Outgoing != nil {
 		item.behind = &treeStream{lock: w.lock, snapshot: message.Outgoing}
 	}

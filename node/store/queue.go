@@ -29,6 +29,7 @@ type queue struct {
 	mutex   sync.Mutex
 	changed *sync.Cond
 	waiting []queued
+	emptied []queued // to be filled again
 	closed  bool
 	running bool
 }
@@ -71,14 +72,17 @@ func (q *queue) putStep(step func()) {
 	}
 }
 
-// take waits for work and returns all there is; more is false when the queue is closed and empty.
+// take waits for work and returns all there is, until the next call; more is false when the queue is
+// closed and empty.
 func (q *queue) take() (batch []queued, more bool) {
 	q.mutex.Lock()
 	defer q.mutex.Unlock()
 	for len(q.waiting) == 0 && !q.closed {
 		q.changed.Wait()
 	}
-	batch, q.waiting = q.waiting, nil
+	clear(q.emptied)
+	batch, q.waiting = q.waiting, q.emptied[:0]
+	q.emptied = batch
 	q.changed.Broadcast()
 	return batch, len(batch) > 0
 }

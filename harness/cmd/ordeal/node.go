@@ -53,6 +53,7 @@ ZooKeeper image does: it writes zoo.cfg and myid from the ZOO_ variables, unless
 			if path == "" {
 				return exit{exitUsage, "ordeal node: no configuration file; usage: " + command.UseLine()}
 			}
+			server.PaceCollector()
 			config, err := server.LoadConfig(path, properties)
 			if err != nil {
 				return err
