@@ -52,6 +52,43 @@ func (c *child) running() bool {
 	}
 }
 
+// runs sets what the member runs when it is started.
+func (m *member) runs(implementation ensemble.Implementation) error {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	if m.child.running() {
+		return fmt.Errorf("member %d runs: it cannot become another implementation before it has ended", m.id)
+	}
+	e := m.ensemble
+	var version string
+	switch implementation {
+	case ensemble.Node:
+		binary, err := filepath.Abs(e.spec.Binary)
+		if err == nil {
+			version, err = ensemble.NodeVersion(binary)
+		}
+		if err != nil {
+			return fmt.Errorf("program of member %d: %w", m.id, err)
+		}
+		m.program, m.arguments = binary, ensemble.NodeArguments(e.spec, filepath.Join(m.dir, ensemble.ZooCfgName))
+	case ensemble.Apache:
+		apache, err := ensemble.FindApache()
+		if err != nil {
+			return fmt.Errorf("program of member %d: %w", m.id, err)
+		}
+		version = apache.String()
+		m.program, m.arguments = apache.Java, ensemble.ApacheArguments(e.spec.JavaFlags, apache.ClassPath, m.dir)
+	default:
+		return fmt.Errorf("member %d: the process driver runs %s and %s, not %q: use the container driver for images",
+			m.id, ensemble.Node, ensemble.Apache, implementation)
+	}
+	m.implementation = implementation
+	e.mutex.Lock()
+	defer e.mutex.Unlock()
+	e.versions[string(implementation)] = version
+	return nil
+}
+
 func (m *member) logPath() string { return filepath.Join(m.dir, ensemble.LogName) }
 
 // start runs the member's program, unless it runs already or a fault wants it down.

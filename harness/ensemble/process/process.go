@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -24,11 +25,11 @@ type Ensemble struct {
 	starter   *starter
 	runFile   *runFile
 	members   []*member
-	versions  map[string]string
 	waiters   sync.WaitGroup
 
-	mutex  sync.Mutex
-	faults map[int]history.Fault // those that are on, by ID
+	mutex    sync.Mutex
+	versions map[string]string
+	faults   map[int]history.Fault // those that are on, by ID
 
 	closeOnce  sync.Once
 	closeError error
@@ -68,38 +69,23 @@ func Start(ctx context.Context, spec ensemble.Spec) (*Ensemble, error) {
 // plan finds the program of every member.
 func (e *Ensemble) plan() error {
 	for i, implementation := range e.spec.Implementations {
-		m := &member{
-			id: i + 1, dir: filepath.Join(e.spec.Dir, strconv.Itoa(i+1)),
-			implementation: implementation, ensemble: e, down: map[int]bool{},
-		}
-		switch implementation {
-		case ensemble.Node:
-			binary, err := filepath.Abs(e.spec.Binary)
-			if err != nil {
-				return fmt.Errorf("program of member %d: %w", m.id, err)
-			}
-			version, err := ensemble.NodeVersion(binary)
-			if err != nil {
-				return fmt.Errorf("program of member %d: %w", m.id, err)
-			}
-			m.program = binary
-			m.arguments = ensemble.NodeArguments(e.spec, filepath.Join(m.dir, ensemble.ZooCfgName))
-			e.versions[string(ensemble.Node)] = version
-		case ensemble.Apache:
-			apache, err := ensemble.FindApache()
-			if err != nil {
-				return fmt.Errorf("program of member %d: %w", m.id, err)
-			}
-			m.program = apache.Java
-			m.arguments = ensemble.ApacheArguments(e.spec.JavaFlags, apache.ClassPath, m.dir)
-			e.versions[string(ensemble.Apache)] = apache.String()
-		default:
-			return fmt.Errorf("member %d: the process driver runs %s and %s, not %q: use the container driver for images",
-				m.id, ensemble.Node, ensemble.Apache, implementation)
+		m := &member{id: i + 1, dir: filepath.Join(e.spec.Dir, strconv.Itoa(i+1)), ensemble: e, down: map[int]bool{}}
+		if err := m.runs(implementation); err != nil {
+			return err
 		}
 		e.members = append(e.members, m)
 	}
 	return nil
+}
+
+// Replace lets a member run another implementation from its next start on, over the same data. The member must
+// not run.
+func (e *Ensemble) Replace(id int, implementation ensemble.Implementation) error {
+	members, err := e.find(history.Fault{Members: []int{id}})
+	if err != nil {
+		return err
+	}
+	return members[0].runs(implementation)
 }
 
 func (e *Ensemble) launch(ctx context.Context) error {
@@ -174,11 +160,9 @@ func (e *Ensemble) ProbeAddress(member int) string { return e.addresses.clientDi
 
 // Versions names the implementations that run.
 func (e *Ensemble) Versions() map[string]string {
-	versions := map[string]string{}
-	for name, version := range e.versions {
-		versions[name] = version
-	}
-	return versions
+	e.mutex.Lock()
+	defer e.mutex.Unlock()
+	return maps.Clone(e.versions)
 }
 
 // LinksPass proves that every link between running members carries traffic: no cut is on it, and a

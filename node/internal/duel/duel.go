@@ -175,6 +175,10 @@ func (c *Client) askFrame(what string, xid int32, op jute.OpCode, body jute.Reco
 	d := c.duel
 	d.t.Helper()
 	d.Requests++
+	if multi := (jute.MultiRequest{}); op == jute.OpMulti && body == nil {
+		multi.Decode(jute.NewDecoder(frame[requestHeaderSize:]))
+		body = multi
+	}
 	var answers [sides][]string
 	for _, wire := range c.wires {
 		wire.Write(frame)
@@ -395,6 +399,9 @@ func (d *Duel) forget(i int, stat *jute.Stat) {
 		stat.EphemeralOwner = int64(name[len(name)-1])
 	}
 }
+
+// requestHeaderSize is that of an encoded RequestHeader, in bytes.
+const requestHeaderSize = 8
 
 func requestFrame(xid int32, op jute.OpCode, body jute.Record) []byte {
 	var e jute.Encoder
