@@ -41,6 +41,7 @@ func (h leaderHost) Established(epoch int64) {
 }
 
 func (h leaderHost) Commit(zxid int64) {
+	h.committed++
 	if err := h.server.Commit(zxid); err != nil {
 		panic(fmt.Sprintf("peer: the leader's own pipeline refuses a commit: %v", err))
 	}
@@ -194,6 +195,7 @@ type leadingHost struct{ *serverHost }
 
 func (h leadingHost) Propose(entry disk.Entry) {
 	h.peer.proposals.note(len(entry.Payload))
+	h.peer.proposed++
 	h.peer.leader.Propose(entry)
 }
 

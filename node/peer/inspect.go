@@ -45,6 +45,21 @@ func (p *Peer) DataWatches() []tree.PathWatches { return p.tree.DataWatches() }
 // DigestLog returns the digests of past zxids, oldest first.
 func (p *Peer) DigestLog() []tree.ZxidDigest { return p.tree.DigestLog() }
 
+// Counts is what this server has counted since it started.
+type Counts struct {
+	pipeline.Counts
+	Proposals, Commits int64 // as leader
+}
+
+// Counts returns what was counted so far.
+func (p *Peer) Counts() Counts {
+	counts := Counts{Counts: p.pastCounts, Proposals: p.proposed, Commits: p.committed}
+	if p.server != nil {
+		counts.Counts = counts.Counts.Add(p.server.Counts())
+	}
+	return counts
+}
+
 // Leadership is what a leader knows of its learners, for metrics.
 type Leadership struct {
 	Learners           []zab.LearnerStatus // in the order in which they connected

@@ -75,6 +75,9 @@ type Peer struct {
 	server     *pipeline.Server
 	serverHost *serverHost
 	proposals  proposalSizes
+	// What was counted in other roles, and as leader.
+	pastCounts          pipeline.Counts
+	proposed, committed int64
 	// leadingSince is Now.Elapsed when a quorum accepted this server as its leader.
 	leadingSince time.Duration
 }

@@ -127,6 +127,7 @@ func (p *Peer) stopServer() {
 		return
 	}
 	p.server.Shutdown()
+	p.pastCounts = p.pastCounts.Add(p.server.Counts())
 	p.server = nil
 	p.serverHost.over = true
 }

@@ -38,6 +38,7 @@ func (p *finalRequestProcessor) apply(r *request) {
 	s.unapplied.pop()
 	r.result = s.tree.Apply(r.header, r.txn)
 	if err := s.tree.CheckDigest(r.header.Zxid, r.digest); err != nil {
+		s.counts.DigestMismatches++
 		s.config.Log.Error("the tree is not what the leader expects", "zxid", hex(r.header.Zxid), "error", err)
 	}
 	if s.prep != nil {

@@ -6,6 +6,17 @@ import (
 	"time"
 )
 
+// Counts is what a server counts of its own for metrics.
+type Counts struct{ SessionsExpired, DigestMismatches int64 }
+
+// Add adds what another server counted.
+func (c Counts) Add(other Counts) Counts {
+	return Counts{c.SessionsExpired + other.SessionsExpired, c.DigestMismatches + other.DigestMismatches}
+}
+
+// Counts returns what was counted so far.
+func (s *Server) Counts() Counts { return s.counts }
+
 // ExpiryBucket is the sessions that expire together, for whoever watches over the server.
 type ExpiryBucket struct {
 	At       time.Duration // Now.Elapsed

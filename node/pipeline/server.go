@@ -47,6 +47,7 @@ type Server struct {
 	bySession   map[int64]*connection
 	inspectAt   time.Duration
 
+	counts  Counts
 	running bool
 	closed  bool
 }
@@ -149,6 +150,7 @@ func (s *Server) Tick(now Now) {
 	s.sync.tick(now.Elapsed)
 	if s.tracker != nil {
 		for _, session := range s.tracker.expire(now.Elapsed.Milliseconds()) {
+			s.counts.SessionsExpired++
 			s.config.Log.Info("session expired", "session", hex(session))
 			s.submit(&request{session: session, op: jute.OpCloseSession})
 		}

@@ -38,6 +38,8 @@ type core struct {
 	more    chan struct{} // wakes run: inputs wait and nobody has the turn
 	results results
 	outputs outputs
+	// observed is told of every step; it may be nil.
+	observed *observer
 
 	turn  sync.Mutex // guards what follows, and every step
 	batch []input
@@ -228,6 +230,9 @@ func (c *core) step() {
 	clear(c.batch)
 	ready := c.peer.Ready()
 	c.outputs.clients(ready.Clients)
+	if c.observed != nil {
+		c.observed.observe(c.peer)
+	}
 	c.lock.Unlock()
 	if ready.Membership != nil {
 		c.outputs.membership(*ready.Membership)

@@ -11,8 +11,10 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"ordeal/node/jute"
 	"ordeal/node/peer"
 	"ordeal/node/quorum"
+	"ordeal/node/server/metrics"
 	"ordeal/node/tree"
 )
 
@@ -32,6 +34,7 @@ type leaderConnection struct {
 	tree       tree.Options
 	fieldMax   int
 	security   *security // nil for none
+	metrics    *metrics.Registry
 
 	current *leaderAttempt
 }
@@ -117,7 +120,14 @@ func (l *leaderConnection) run(ctx context.Context, attempt *leaderAttempt, addr
 		return ctx.Err()
 	}
 	reader := newPacketReader(l.core.helping(tcp), l.fieldMax, l.tree)
+	proposals, commits := l.metrics.Counter(metrics.LearnerProposalReceivedCount), l.metrics.Counter(metrics.LearnerCommitReceivedCount)
 	return exchange(ctx, tcp, attempt.out, reader, func(message peer.LearnerMessage) bool {
+		switch message.Packet.Type {
+		case jute.PacketProposal:
+			proposals.Add(1)
+		case jute.PacketCommit:
+			commits.Add(1)
+		}
 		return l.core.add(ctx, func(p *peer.Peer) { p.LeaderPacket(attempt.number, message) })
 	})
 }

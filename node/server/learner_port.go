@@ -10,7 +10,9 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"ordeal/node/jute"
 	"ordeal/node/peer"
+	"ordeal/node/server/metrics"
 	"ordeal/node/tree"
 )
 
@@ -35,6 +37,7 @@ type learnerPort struct {
 	tree     tree.Options
 	fieldMax int
 	security *security // nil for none
+	metrics  *metrics.Registry
 
 	wanted chan bool // newest wish, see want
 
@@ -159,6 +162,9 @@ func (p *learnerPort) run(ctx context.Context, link *learnerLink) {
 	}
 	reader := newPacketReader(p.core.helping(stream), p.fieldMax, p.tree)
 	err = exchange(ctx, stream, link.out, reader, func(message peer.LearnerMessage) bool {
+		if message.Packet.Type == jute.PacketRevalidate {
+			p.metrics.Counter(metrics.RevalidateCount).Add(1)
+		}
 		return p.core.add(ctx, func(peer *peer.Peer) { peer.LearnerPacket(link.id, message) })
 	})
 	p.log.Info("learner connection ends", "learner", remote, "error", err)
@@ -183,6 +189,14 @@ func (p *learnerPort) queue(outputs []peer.LearnerOutput, writer *packetWriter) 
 		link := p.open[outputs[i].Link]
 		if link == nil {
 			continue
+		}
+		if message := outputs[i].Message; message != nil {
+			switch message.Packet.Type {
+			case jute.PacketDiff:
+				p.metrics.Counter(metrics.DiffCount).Add(1)
+			case jute.PacketSnap:
+				p.metrics.Counter(metrics.SnapCount).Add(1)
+			}
 		}
 		if message := outputs[i].Message; message != nil && !link.out.put(writer.item(message)) {
 			p.log.Warn("learner does not keep up and is cut off", "learner", link.tcp.RemoteAddr().String(), "bytes", learnerQueueMax)

@@ -22,11 +22,13 @@ import (
 // Run runs a server until ctx ends, which is a graceful stop, or until it can't go on, which is an
 // error. When it returns, every connection and file is closed and every goroutine has ended.
 func Run(ctx context.Context, config *Config, log *slog.Logger) error {
-	log = log.With("member", config.MyID)
+	at := &position{}
+	log = slog.New(positioned{log.Handler(), at}).With("member", config.MyID)
 	for _, warning := range config.Warnings {
 		log.Warn(warning)
 	}
 	s := &shell{config: config, log: log, metrics: metrics.NewRegistry()}
+	s.times, s.observer = newDiskTimes(s.metrics), newObserver(s.metrics, at)
 	if err := s.open(ctx); err != nil {
 		s.closeListeners()
 		return err
@@ -41,8 +43,10 @@ type shell struct {
 	core   *core
 	store  *store.Store
 	// backlog is what waits for the disk.
-	backlog backlog
-	metrics *metrics.Registry
+	backlog  backlog
+	metrics  *metrics.Registry
+	times    *diskTimes
+	observer *observer
 	// Nil where nobody is to be answered.
 	secureListener, adminListener, metricsListener net.Listener
 	group                                          *errgroup.Group
@@ -66,7 +70,7 @@ type shell struct {
 func (s *shell) open(ctx context.Context) error {
 	c, t := s.config, s.config.tuning
 	s.core = &core{
-		clock: newClock(), log: s.log, outputs: s,
+		clock: newClock(), log: s.log, outputs: s, observed: s.observer,
 		inputs: make(chan input, inputsQueued), more: make(chan struct{}, 1),
 		results: results{arrived: make(chan struct{}, 1)},
 	}
@@ -122,12 +126,13 @@ func (s *shell) openQuorumPorts(ctx context.Context, options tree.Options) error
 	trial.Close()
 	s.learner = &learnerPort{
 		address: s.own(self.QuorumAddress()), core: s.core, log: s.log, tree: options, fieldMax: int(t.fieldMax),
-		wanted: make(chan bool, 1), open: map[peer.Link]*learnerLink{}, security: t.quorumSecurity,
+		wanted: make(chan bool, 1), open: map[peer.Link]*learnerLink{}, metrics: s.metrics, security: t.quorumSecurity,
 	}
 	s.packets = &packetWriter{lock: s.core.lock.RLocker()}
 	s.leader = &leaderConnection{
 		membership: peer.Membership{Present: c.Membership, Next: c.LastSeen},
 		core:       s.core, log: s.log, tree: options, fieldMax: int(t.fieldMax), security: t.quorumSecurity,
+		metrics: s.metrics,
 	}
 	return nil
 }
@@ -169,6 +174,7 @@ func (s *shell) openStore(options tree.Options) error {
 	if preallocate == 0 {
 		preallocate = -1
 	}
+	began := time.Now()
 	opened, state, err := store.Open(store.Options{
 		DataDir: c.DataDir, LogDir: c.DataLogDir,
 		Tree: options, CommitLogCount: int(t.commitLogCount), Preallocate: preallocate, FieldMax: int(t.fieldMax),
@@ -179,12 +185,14 @@ func (s *shell) openStore(options tree.Options) error {
 			defer s.core.lock.RUnlock()
 			read()
 		},
-		Defects: t.defects, Log: s.log,
+		SyncTook: s.metrics.Summary(metrics.FsyncTime).AddTime,
+		Defects:  t.defects, Log: s.log,
 	})
 	if err != nil {
 		return err
 	}
 	s.store = opened
+	s.metrics.Summary(metrics.DBInitTime).AddTime(time.Since(began))
 	s.log.Info("data directory read", "dir", c.DataDir, "zxid", hexadecimal(state.Tree.LastZxid()),
 		"current epoch", state.CurrentEpoch, "accepted epoch", state.AcceptedEpoch, "znodes", state.Tree.NodeCount())
 	s.core.peer = peer.New(peer.Config{
@@ -239,9 +247,12 @@ func (s *shell) run(ctx context.Context) error {
 	if errors.Is(closeErr, storeErr) {
 		closeErr = nil // the same failure, told twice
 	}
-	err = errors.Join(err, portsErr, storeErr, closeErr)
-	s.log.Info("stopped", "error", err)
-	return err
+	if err = errors.Join(err, portsErr, storeErr, closeErr); err != nil {
+		s.log.Error("stopped", "error", err)
+		return err
+	}
+	s.log.Info("stopped")
+	return nil
 }
 
 // purge removes old snapshots and logs, at the start and then at the interval that was asked for.
@@ -263,8 +274,10 @@ func (s *shell) disk(operations []disk.Operation) {
 		return
 	}
 	s.backlog.add(operations)
+	s.times.asked(operations)
 	s.store.Do(operations, func(result disk.Result) {
 		s.backlog.remove(result.Ticket)
+		s.times.done(result.Ticket)
 		s.core.results.put(result)
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"sync/atomic"
+	"time"
 
 	"ordeal/node/defect"
 	"ordeal/node/disk"
@@ -20,7 +21,11 @@ func (s *Store) carryOut(batch []queued) {
 		if len(syncs) == 0 {
 			return
 		}
+		began := time.Now()
 		err := s.log.sync()
+		if s.options.SyncTook != nil {
+			s.options.SyncTook(time.Since(began))
+		}
 		for _, q := range syncs {
 			q.report(nil, err)
 		}

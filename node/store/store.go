@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"ordeal/node/defect"
 	"ordeal/node/disk"
@@ -51,6 +52,8 @@ type Options struct {
 	// Guard runs the function that copies the next znodes for a snapshot while nothing changes the
 	// tree: the server takes its read lock around it. Nothing in it waits for anything. nil calls it as it is.
 	Guard func(func())
+	// SyncTook, if not nil, is told how long each fsync of the log took.
+	SyncTook func(time.Duration)
 	// Defects are the planted mistakes. This package holds defect.SnapshotUncommitted.
 	Defects defect.Set
 	// Log gets warnings about what recovery met.

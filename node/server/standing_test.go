@@ -1,0 +1,75 @@
+package server
+
+import (
+	"fmt"
+	"log/slog"
+	"regexp"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"ordeal/node/jute"
+)
+
+func TestEveryLogLineSaysWhereTheServerStands(t *testing.T) {
+	at := &position{}
+	at.epoch.Store(3)
+	at.zxid.Store(0x300000007)
+	buffer := &logBuffer{}
+	log := slog.New(positioned{slog.NewTextHandler(buffer, nil), at}).With("member", 2)
+	log.Info("first")
+	log.WithGroup("group").Info("second", "zxid", "0x1")
+	log.Info("third", "epoch", 9)
+	require.Regexp(t, regexp.MustCompile(`(?s)msg=first member=2 epoch=3 zxid=0x300000007
+.*msg=second member=2 group.zxid=0x1 group.epoch=3
+.*msg=third member=2 epoch=9 zxid=0x300000007
+$`), buffer.String())
+}
+
+func TestMetricsOfAMember(t *testing.T) {
+	t.Parallel()
+	var members []*running
+	for _, config := range ensembleConfigs(t, 3) {
+		members = append(members, start(t, config))
+	}
+	c := client(t, members...)
+	for i := range 20 {
+		retry(t, func() error {
+			_, err := c.Create(fmt.Sprintf("/%d", i), nil, 0, open)
+			return err
+		})
+	}
+	const some = `[1-9]\d*\n`
+	for _, r := range members {
+		r.eventually(func() bool { return r.mode() == "leader" || r.mode() == "follower" }, "a role")
+		r.eventually(func() bool { return regexp.MustCompile("zk_znode_count\t25\n").MatchString(r.word("mntr")) }, "all writes")
+		mntr := r.word("mntr")
+		require.Regexp(t, "zk_looking_count\t"+some, mntr)
+		require.Regexp(t, "zk_cnt_election_time\t"+some, mntr)
+		require.Regexp(t, "zk_cnt_unavailable_time\t"+some, mntr)
+		require.Regexp(t, "zk_cnt_dbinittime\t1\n", mntr)
+		require.Regexp(t, "zk_cnt_fsynctime\t"+some, mntr)
+		require.Regexp(t, "zk_cnt_sync_processor_queue_and_flush_time_ms\t"+some, mntr)
+		require.Regexp(t, "zk_digest_mismatches_count\t0\n", mntr)
+		if r.mode() == "leader" {
+			require.Regexp(t, "zk_proposal_count\t2[1-9]\n", mntr)
+			require.Regexp(t, "zk_commit_count\t2[1-9]\n", mntr)
+			require.Regexp(t, "zk_cnt_leader_unavailable_time\t1\n", mntr)
+		} else {
+			require.Regexp(t, "zk_learner_proposal_received_count\t"+some, mntr)
+			require.Regexp(t, "zk_learner_commit_received_count\t"+some, mntr)
+		}
+	}
+}
+
+func TestExpiredSessionsAreCounted(t *testing.T) {
+	r := start(t, standaloneConfig(t, "", nil))
+	tcp := r.dial(r.clientAddress())
+	write(t, tcp, connectRequest(400))
+	readFrame(t, tcp)
+	write(t, tcp, ask(1, jute.OpCreate, createRequest("/mine", ephemeral)))
+	readFrame(t, tcp)
+	tcp.Close()
+	r.eventually(func() bool { return regexp.MustCompile("zk_stale_sessions_expired\t1\n").MatchString(r.word("mntr")) }, "the session expires")
+	require.Contains(t, r.word("mntr"), "zk_ephemerals_count\t0\n")
+}
