@@ -328,7 +328,7 @@ func (j *linearizableJudge) levelEpochStarts() {
 		return
 	}
 	slices.Sort(seen)
-	last := map[int64]int64{} // transaction before the start of an epoch
+	last := map[int64]int64{}     // transaction before the start of an epoch
 	starts := map[int64][]int64{} // the epochs that a transaction may be the last before
 	for epoch := range first {
 		if before, _ := slices.BinarySearch(seen, epoch); before > 0 {
