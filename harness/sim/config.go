@@ -158,7 +158,9 @@ func (c *Config) drawFaults(r *rand.Rand) {
 		}
 	default:
 		for _, kind := range faultKinds {
-			if r.IntN(3) == 0 {
+			// What aims at moments and at changing quorums finds most: it is rarely left out.
+			often := kind == "ambush" || kind == faultTurns
+			if r.IntN(3) == 0 || often && r.IntN(2) == 0 {
 				c.Faults = append(c.Faults, kind)
 			}
 		}

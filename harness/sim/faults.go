@@ -49,12 +49,14 @@ const (
 	faultStuckDisk  = "stuck-disk"  // operations on the disk stand still
 	faultBrokenDisk = "broken-disk" // writes and syncs fail: the disk is full or broken
 	faultJump       = "jump"        // its clock on the wall jumps
+	faultTurns      = "turns"       // drawn only: other members are out of reach each time
 )
 
 // faultKinds are what a seed draws from; "ambush" waits for a point, "blackout" is power for all.
 var faultKinds = []string{
 	faultCrash, faultPower, faultStop, faultPause, faultIsolate, faultDeafen, faultSilence, faultCut, faultReset,
 	faultClientCut, faultSlowLink, faultSlowDisk, faultStuckDisk, faultBrokenDisk, faultJump, "ambush", "blackout",
+	faultTurns,
 }
 
 // points are the moments at which an end hurts most.
@@ -157,20 +159,50 @@ func drawFaultList(c *Config, from, to time.Duration) []*Fault {
 	r := rand.New(rand.NewPCG(c.Seed, 0x6661756c7473)) // "faults"
 	var list []*Fault
 	for at := from + time.Duration(r.Int64N(int64(c.FaultEvery)+1)); at < to; at += time.Duration(r.Int64N(2*int64(c.FaultEvery))) + 1 {
-		f := drawFault(r, c)
-		f.At = at.Round(time.Millisecond)
-		f.For = min(f.For, to-f.At).Round(time.Millisecond)
-		list = append(list, f)
+		if kind := c.Faults[r.IntN(len(c.Faults))]; kind == faultTurns {
+			turns, end := drawTurns(r, c, at, to)
+			list = append(list, turns...)
+			at = end
+		} else {
+			list = append(list, drawFault(r, c, kind, at, to))
+		}
 	}
 	return list
 }
 
-func drawFault(r *rand.Rand, c *Config) *Fault {
-	f := &Fault{Kind: c.Faults[r.IntN(len(c.Faults))], Who: whoMember, Member: 1 + r.IntN(c.Members())}
+// drawTurns draws one quorum after another: in each turn some members, a minority of the voters, are
+// down or out of reach, and often something befalls one of the others at a chosen moment. What only an
+// earlier quorum knows must not be lost by a later one.
+func drawTurns(r *rand.Rand, c *Config, at, to time.Duration) (turns []*Fault, end time.Duration) {
+	for range 2 + r.IntN(4) {
+		length := c.FaultSpan/4 + time.Duration(r.Int64N(int64(c.FaultSpan)))
+		if at+length > to {
+			break
+		}
+		out := r.Perm(c.Voters)[:r.IntN((c.Voters-1)/2+1)]
+		for _, voter := range out {
+			kind := pickOne(r, faultCrash, faultPower, faultIsolate, faultIsolate)
+			f := drawFault(r, c, kind, at, to)
+			f.Who, f.Member, f.Other = whoMember, voter+1, 0
+			// A little longer than the turn: members that come and go overlap.
+			f.For = min(length+time.Duration(r.Int64N(int64(c.TickTime)*4)), to-at).Round(time.Millisecond)
+			turns = append(turns, f)
+		}
+		if r.IntN(3) > 0 {
+			turns = append(turns, drawFault(r, c, "ambush", at, to))
+		}
+		at += length
+	}
+	return turns, at
+}
+
+func drawFault(r *rand.Rand, c *Config, kind string, at, to time.Duration) *Fault {
+	f := &Fault{Kind: kind, Who: whoMember, Member: 1 + r.IntN(c.Members()), At: at.Round(time.Millisecond)}
 	f.For = time.Duration(1 + r.Int64N(int64(c.FaultSpan)))
 	if r.IntN(8) == 0 {
 		f.For *= 4
 	}
+	f.For = max(min(f.For, to-f.At), 0).Round(time.Millisecond)
 	if r.IntN(3) == 0 {
 		f.Who, f.Member = whoLeader, 0
 	}
