@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -264,4 +265,44 @@ func TestFlowThatIsNotDrainedBreaks(t *testing.T) {
 	require.True(t, f.put(flowItem{}), "it is said once")
 	require.True(t, f.take())
 	require.Empty(t, f.emptied)
+}
+
+// A length costs its sender nothing, so it must not cost the server memory.
+func TestRoomIsMadeForWhatComesOnly(t *testing.T) {
+	data, err := readFull(bytes.NewReader(make([]byte, 1000)), 100<<20)
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+	require.Len(t, data, claimMax)
+	whole := bytes.Repeat([]byte("x"), 5*claimMax+7)
+	data, err = readFull(bytes.NewReader(whole), len(whole))
+	require.NoError(t, err)
+	require.Equal(t, whole, data)
+	data, err = readFull(bytes.NewReader(nil), 0)
+	require.NoError(t, err)
+	require.Empty(t, data)
+}
+
+// Whole floods of connections, half of them silent and half with a claim of a large frame: the server
+// closes those that are too many, goes on serving others, and ends in order.
+func TestFloodOfConnections(t *testing.T) {
+	config := standaloneConfig(t, "maxClientCnxns=100\n", nil)
+	r := start(t, config)
+	good := connect(t, r)
+	for i := range 300 {
+		tcp := r.dial(r.clientAddress())
+		if i%2 == 0 {
+			tcp.Write(integer(int32(config.tuning.maxBuffer))) // it may be closed already
+		}
+	}
+	r.logs("too many connections from one address")
+	write(t, good, ask(7, jute.OpExists, pathAndWatch("/", 0)))
+	require.EqualValues(t, 7, binary.BigEndian.Uint32(readFrame(t, good)))
+	require.NoError(t, r.stop())
+}
+
+func TestConnectionsOfAllAddresses(t *testing.T) {
+	r := start(t, standaloneConfig(t, "maxCnxns=2\n", nil))
+	connect(t, r)
+	connect(t, r)
+	requireClosed(t, r.dial(r.clientAddress()))
+	r.logs("too many connections")
 }

@@ -56,7 +56,7 @@ type electionPort struct {
 	log              *slog.Logger
 	group            *errgroup.Group
 	handshakeTimeout time.Duration
-	handshakes       chan struct{} // holds a token for each that is under way
+	unknown          waitingRoom // who calls and has not said who it is
 
 	lock  sync.Mutex
 	self  quorum.Server
@@ -68,7 +68,7 @@ const strangersMax = 32
 
 func newElectionPort(membership *quorum.Config, self quorum.Server, connectTimeout time.Duration) *electionPort {
 	p := &electionPort{
-		id: self.ID, self: self, peers: map[int64]*electionPeer{}, handshakes: make(chan struct{}, handshakesMax),
+		id: self.ID, self: self, peers: map[int64]*electionPeer{}, unknown: waitingRoom{most: handshakesMax},
 		moves: make(chan net.Listener, 1), connectTimeout: connectTimeout,
 	}
 	for _, server := range membership.Servers {
@@ -146,16 +146,13 @@ func (p *electionPort) serve(ctx context.Context) error {
 	}
 	p.lock.Unlock()
 	acceptMoving(ctx, p.listener, p.moves, p.log, func(tcp net.Conn) {
-		select {
-		case p.handshakes <- struct{}{}:
-			p.group.Go(func() error {
-				p.welcome(ctx, tcp)
-				return nil
-			})
-		default:
-			p.log.Warn("too many election connections at once", "remote", tcp.RemoteAddr().String(), "max", handshakesMax)
-			tcp.Close()
+		if out := p.unknown.enter(tcp); out != nil {
+			p.log.Warn("too many election connections at once: closing the oldest", "remote", out.RemoteAddr().String(), "max", handshakesMax)
 		}
+		p.group.Go(func() error {
+			p.welcome(ctx, tcp)
+			return nil
+		})
 	})
 	return nil
 }
@@ -181,13 +178,14 @@ func (p *electionPort) deliver(notifications []peer.Notification) {
 // id is called back.
 func (p *electionPort) welcome(ctx context.Context, tcp net.Conn) {
 	stop := context.AfterFunc(ctx, func() { tcp.Close() })
+	caller := tcp
 	secured, err := p.security.welcome(ctx, tcp)
 	id, address := int64(0), ""
 	if err == nil {
 		tcp = secured
 		id, address, err = readElectionHeader(tcp, p.handshakeTimeout)
 	}
-	<-p.handshakes
+	p.unknown.leave(caller)
 	if !stop() {
 		return
 	}

@@ -5,7 +5,6 @@ import (
 	"io"
 	"net"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -119,21 +118,34 @@ func TestElectionCallersThatAreRefused(t *testing.T) {
 func TestCallersThatSayNothing(t *testing.T) {
 	t.Parallel()
 	config := ensembleConfigs(t, 3)[1]
-	config.SyncLimit = 5 // with the tests' ticks, a second to say who calls
+	config.SyncLimit = 1000 // they may be silent for longer than the test lasts
 	r := start(t, config)
+	first := r.dial(config.self().ElectionAddress())
 	for range handshakesMax + 3 {
 		r.dial(config.self().ElectionAddress())
 	}
 	r.logs("too many election connections at once")
-	r.eventually(func() bool {
-		tcp, err := net.Dial("tcp", config.self().ElectionAddress())
-		require.NoError(t, err)
-		defer tcp.Close()
-		require.NoError(t, tcp.SetDeadline(time.Now().Add(patience)))
-		write(t, tcp, header(3, "h:1"))
-		_, err = io.ReadFull(tcp, make([]byte, 4))
-		return err == nil
-	}, "room again")
+	requireClosed(t, first)
+	three := call(t, r, header(3, "h:1"))
+	require.EqualValues(t, 2, readNotification(t, three).Leader, "a server gets in at once")
+
+	// The learner port is no different.
+	writeNotification(t, three, election.Notification{State: election.Looking, Leader: 2, ElectionEpoch: 1, Version: 2})
+	first = r.dial(config.self().QuorumAddress())
+	for range handshakesMax + 3 {
+		r.dial(config.self().QuorumAddress())
+	}
+	r.logs("too many learners that say nothing")
+	requireClosed(t, first)
+	learner := r.dial(config.self().QuorumAddress())
+	write(t, learner, jute.Marshal(&jute.QuorumPacket{Type: jute.PacketFollowerInfo, Data: jute.Marshal(jute.LearnerInfo{
+		ServerID: 3, ProtocolVersion: jute.LearnerProtocolVersion,
+	})}))
+	packet := &jute.QuorumPacket{}
+	decoder := jute.NewStreamDecoder(learner)
+	packet.Decode(decoder)
+	require.NoError(t, decoder.Err())
+	require.EqualValues(t, jute.PacketLeaderInfo, packet.Type)
 }
 
 func TestLastNotificationIsRepeatedOnAFreshConnection(t *testing.T) {

@@ -38,6 +38,7 @@ type learnerPort struct {
 	fieldMax int
 	security *security // nil for none
 	metrics  *metrics.Registry
+	unknown  waitingRoom // learners that have not said anything
 
 	wanted chan bool // newest wish, see want
 
@@ -134,12 +135,16 @@ func (p *learnerPort) welcome(ctx context.Context, tcp net.Conn) {
 		tcp.Close()
 		return
 	}
+	if out := p.unknown.enter(tcp); out != nil {
+		p.log.Warn("too many learners that say nothing: closing the oldest", "learner", out.RemoteAddr().String(), "max", handshakesMax)
+	}
 	p.last++
 	link := &learnerLink{id: p.last, tcp: tcp, out: newFlow(learnerQueueMax)}
 	p.open[link.id] = link
 	p.lock.Unlock()
 	p.group.Go(func() error {
 		p.run(ctx, link)
+		p.unknown.leave(tcp)
 		p.lock.Lock()
 		delete(p.open, link.id)
 		p.lock.Unlock()
@@ -162,6 +167,7 @@ func (p *learnerPort) run(ctx context.Context, link *learnerLink) {
 	}
 	reader := newPacketReader(p.core.helping(stream), p.fieldMax, p.tree)
 	err = exchange(ctx, stream, link.out, reader, func(message peer.LearnerMessage) bool {
+		p.unknown.leave(link.tcp)
 		if message.Packet.Type == jute.PacketRevalidate {
 			p.metrics.Counter(metrics.RevalidateCount).Add(1)
 		}

@@ -146,6 +146,13 @@ func (l *Leader) learnerInfo(h *learnerHandler, packet *jute.QuorumPacket) error
 	if info.ServerID == l.config.MyID {
 		return fmt.Errorf("the learner has this server's own id %d", info.ServerID)
 	}
+	// -1 is that of a server without data that may not take that for a beginning.
+	if epoch := Epoch(packet.Zxid); epoch < -1 || epoch >= epochMax {
+		return fmt.Errorf("the learner has accepted epoch %d: want less than %d", epoch, int64(epochMax))
+	}
+	if _, known := l.config.Membership.Server(info.ServerID); !known && !l.config.Reconfig {
+		return fmt.Errorf("server %d is not in the membership", info.ServerID)
+	}
 	h.sid = info.ServerID
 	h.observer = packet.Type == jute.PacketObserverInfo
 	for _, other := range l.snapshotOfHandlers() {

@@ -223,6 +223,8 @@ func (l *Learner) leaderInfo(packet *jute.QuorumPacket) error {
 	}
 	l.epoch = Epoch(packet.Zxid)
 	switch {
+	case l.epoch < 0 || l.epoch > epochMax:
+		return fmt.Errorf("the leader's epoch is %d: want 0 to %d", l.epoch, int64(epochMax))
 	case l.epoch < l.config.AcceptedEpoch:
 		return fmt.Errorf("the leader's epoch %d is older than the accepted epoch %d", l.epoch, l.config.AcceptedEpoch)
 	case l.epoch == l.config.AcceptedEpoch:

@@ -5,6 +5,10 @@ import "fmt"
 // Epoch is the epoch of a zxid, its upper half.
 func Epoch(zxid int64) int64 { return zxid >> 32 }
 
+// epochMax is the last epoch: ACKEPOCH has it in four bytes. Whoever claims more must not be believed,
+// or zxids would become negative.
+const epochMax = 1<<31 - 1
+
 // Counter is the number of a transaction in its epoch, the lower half of its zxid.
 func Counter(zxid int64) int64 { return zxid & 0xffffffff }
 
