@@ -358,7 +358,4 @@ func (d *modelDisk) crash(powerLoss bool, keep int) {
 		d.log = d.log[:d.synced+(len(d.log)-d.synced)*keep/100]
 	}
 	d.synced = len(d.log) // whoever reads it back syncs it first
-	if d.world.defects.On(defect.ForgetEpochs) {
-		d.accepted = d.current
-	}
 }

@@ -25,6 +25,7 @@ var insideGuarantees = map[string]string{
 	"assertion":         "No assertion of the server fails.",
 	"fatal":             "A member ends by itself only if its disk fails.",
 	"no-livelock":       "An ensemble comes to rest: events do not follow one another without end.",
+	"serves-history":    "A member serves once it has applied all that its leader's epoch began with.",
 	"no-usurper":        "A member that comes back to an ensemble with a leader follows it.",
 	"leader-starts":     "A leader whose NEWLEADER a quorum has acknowledged leads.",
 	"start":             "Members that are left alone elect a leader and serve.",
@@ -37,6 +38,8 @@ var insideGuarantees = map[string]string{
 type invariants struct {
 	// leaders is who has led each epoch.
 	leaders map[int64]int
+	// beginnings are the ends of the leaders' histories when they began to lead, by epoch.
+	beginnings map[int64]int64
 	// logged is every transaction that was ever logged anywhere.
 	logged map[int64]logged
 	// committed is the newest transaction that some member has served.
@@ -56,7 +59,7 @@ type logged struct {
 }
 
 func newInvariants() invariants {
-	return invariants{newLeaderAcks: map[int64]map[int64]bool{}, leaders: map[int64]int{}, logged: map[int64]logged{}, digests: map[int64]int64{}}
+	return invariants{beginnings: map[int64]int64{}, newLeaderAcks: map[int64]map[int64]bool{}, leaders: map[int64]int{}, logged: map[int64]logged{}, digests: map[int64]int64{}}
 }
 
 // appending sees an entry that is about to be logged.
@@ -142,12 +145,16 @@ func (c *invariants) member(w *World, m *member) {
 			w.broken("one-leader", "members %d and %d both lead epoch %d", leader, m.id, s.Epoch)
 		case !known:
 			c.leaders[s.Epoch] = m.id
+			c.beginnings[s.Epoch] = m.disk.end()
 			// A quorum has acknowledged NEWLEADER: this leader's whole history counts as committed.
 			c.commit(w, m.disk.end())
 		}
 	}
 	if !s.Serving && s.Role != roleLeading {
 		return
+	}
+	if beginning := c.beginnings[s.Epoch]; s.LastZxid < beginning {
+		w.broken("serves-history", "member %d serves epoch %d and has applied %s, but the epoch began with all up to %s", m.id, s.Epoch, zxidWord(s.LastZxid), zxidWord(beginning))
 	}
 	if s.LastZxid != c.committed {
 		c.commit(w, s.LastZxid)

@@ -12,6 +12,7 @@ import (
 	"ordeal/node/defect"
 	"ordeal/node/quorum"
 	"ordeal/node/tree"
+	"ordeal/node/zab"
 	"ordeal/results/history"
 	"ordeal/workloads"
 )
@@ -359,7 +360,9 @@ func (w *World) allServe() bool { return w.serve(w.everybody()) }
 func (w *World) atRest() bool {
 	end := w.members[0].disk.end()
 	for _, m := range w.members {
-		if m.disk.end() != end || m.standing.LastZxid != w.members[0].standing.LastZxid || m.disk.busy {
+		// A leader stands at the start of its epoch until its first transaction.
+		applied := m.standing.LastZxid == end || m.standing.LastZxid > end && zab.Counter(m.standing.LastZxid) == 0
+		if m.disk.end() != end || !applied || m.disk.busy {
 			return false
 		}
 	}

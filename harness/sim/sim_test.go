@@ -3,54 +3,174 @@ package sim
 import (
 	"fmt"
 	"os"
-	"strconv"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"ordeal/node/defect"
 )
 
-func TestSmoke(t *testing.T) {
-	from, to := 1, 50
-	if v := os.Getenv("SEEDS"); v != "" {
-		fmt.Sscanf(v, "%d-%d", &from, &to)
+// The numbers of seeds that unit tests take: bounded, for the larger ones see the integration tests.
+const (
+	soundSeeds     = 150
+	repeatedSeeds  = 40
+	seedsForDefect = 400
+)
+
+// short is what unit tests let seeds draw: less load than a search does.
+var short = Options{Load: 5 * time.Second}
+
+func TestTheSoundNodeKeepsItsPromises(t *testing.T) {
+	for seed := uint64(1); seed <= soundSeeds; seed++ {
+		outcome := Run(Draw(seed, short), Observation{})
+		require.Nil(t, outcome.Violation, "ordeal replay %d", seed)
+		require.Empty(t, outcome.Unknown, "ordeal replay %d", seed)
+		require.Positive(t, outcome.OK, "seed %d: no operation was answered", seed)
 	}
-	begin := time.Now()
-	events, virtual, bad := 0, time.Duration(0), 0
-	for seed := from; seed <= to; seed++ {
-		c := Draw(uint64(seed), Options{Strategy: Strategy(os.Getenv("STRATEGY")), Defect: os.Getenv("DEFECT")})
-		var trace func(time.Duration, string)
-		if os.Getenv("TRACE") == strconv.Itoa(seed) {
-			trace = func(at time.Duration, line string) { fmt.Printf("%12v %s\n", at, line) }
-		}
-		o := Run(c, Observation{Trace: trace})
-		events += o.Events
-		virtual += o.Virtual
-		if o.Violation != nil {
-			bad++
-			t.Logf("seed %d: %.600v", seed, o.Violation)
-		}
-		if o.Unknown != "" {
-			t.Logf("seed %d unknown %s", seed, o.Unknown)
-		}
-	}
-	real := time.Since(begin)
-	t.Logf("%d bad of %d; %v, %d events, %.0f events/s, %.0fx, %v/seed", bad, to-from+1, real, events, float64(events)/real.Seconds(), virtual.Seconds()/real.Seconds(), real/time.Duration(to-from+1))
 }
 
-func TestShrinkSmoke(t *testing.T) {
-	defectName := os.Getenv("DEFECT")
-	for seed := uint64(1); seed < 200; seed++ {
-		c := Draw(seed, Options{Strategy: Strategy(os.Getenv("STRATEGY")), Defect: defectName})
-		o := Run(c, Observation{})
-		if o.Violation == nil {
-			continue
+func TestTheSameSeedGivesTheSameEvents(t *testing.T) {
+	for _, strategy := range Strategies {
+		options := short
+		options.Strategy = strategy
+		for seed := uint64(1000); seed < 1000+repeatedSeeds/uint64(len(Strategies)); seed++ {
+			first := Run(Draw(seed, options), Observation{})
+			lines := 0
+			second := Run(Draw(seed, options), Observation{Trace: func(time.Duration, string) { lines++ }})
+			require.Equal(t, first.Hash, second.Hash, "seed %d of %s", seed, strategy)
+			require.Equal(t, first.Events, second.Events)
+			require.Equal(t, len(first.Decisions), len(second.Decisions))
+			require.Positive(t, lines)
 		}
-		begin := time.Now()
-		s := Shrink(o.Script(c), func() bool { return time.Since(begin) > 60*time.Second })
-		if s == nil {
-			t.Logf("seed %d: replay of %d decisions does not fail (%v)", seed, len(o.Decisions), o.Violation.Guarantee)
-			continue
+	}
+}
+
+func TestOtherSeedsGiveOtherEvents(t *testing.T) {
+	hashes := map[uint64]bool{}
+	for seed := uint64(1); seed <= 10; seed++ {
+		hashes[Run(Draw(seed, short), Observation{}).Hash] = true
+	}
+	require.Len(t, hashes, 10)
+}
+
+// What a seed decided is enough to repeat its run without the seed's choices.
+func TestDecisionsRepeatARun(t *testing.T) {
+	for seed := uint64(1); seed <= 15; seed++ {
+		config := Draw(seed, short)
+		outcome := Run(config, Observation{})
+		text := outcome.Script(config).Format()
+		script, err := Parse(text)
+		require.NoError(t, err)
+		require.Equal(t, text, script.Format(), "a script that was read is written as it was")
+		again := Replay(script, Observation{})
+		require.Nil(t, again.Violation)
+		// An operation whose client is still busy at its time follows at once, and not after a pause.
+		require.InEpsilon(t, outcome.OK, again.OK, 0.1, "seed %d: about as many operations are answered", seed)
+	}
+}
+
+func TestARunEndsWhereItIsAskedTo(t *testing.T) {
+	outcome := Run(Draw(3, short), Observation{Until: 2 * time.Second})
+	require.Nil(t, outcome.Violation)
+	require.Equal(t, 2*time.Second, outcome.Virtual)
+}
+
+// Three defects, each found in seeds, shrunk, and held by the sound node.
+func TestDefectsAreFoundAndShrunk(t *testing.T) {
+	for _, name := range []defect.Name{defect.PartialMulti, defect.LoseEarlyProposals, defect.LogAfterUpToDate} {
+		t.Run(string(name), func(t *testing.T) {
+			description, known := defect.Find(name)
+			require.True(t, known)
+			found := find(t, description, short)
+			tried := 0
+			found.Script = Shrink(found.Script, func() bool { tried++; return tried > 1500 })
+			require.NotNil(t, found.Script)
+			require.LessOrEqual(t, len(found.Script.Decisions), 40)
+			require.Nil(t, Replay(found.Script.Sound(), Observation{}).Violation, "the control")
+			script, err := Parse(found.Script.Format())
+			require.NoError(t, err)
+			require.Equal(t, found.Script.Hash, Replay(script, Observation{}).Hash)
+		})
+	}
+}
+
+// find looks for a defect without a clock: by a number of seeds.
+func find(t *testing.T, description defect.Description, options Options) *Reproduction {
+	t.Helper()
+	options.Defect = string(description.Name)
+	for seed := uint64(1); seed <= seedsForDefect; seed++ {
+		config := Draw(seed, options)
+		if outcome := Run(config, Observation{}); outcome.Violation != nil {
+			return &Reproduction{Defect: description, Seed: seed, Found: outcome.Violation, Script: outcome.Script(config)}
 		}
-		t.Logf("seed %d %s: %d -> %d in %v\n%s", seed, o.Violation.Guarantee, len(o.Decisions), len(s.Decisions), time.Since(begin), s.Format())
-		return
+	}
+	t.Fatalf("%s is not found in %d seeds", description.Name, seedsForDefect)
+	return nil
+}
+
+// Every file in testdata is a script that broke a promise once: with the defect that it names it still
+// does, and on the sound node every promise holds.
+func TestRegressions(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.sim")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, name := range files {
+		t.Run(filepath.Base(name), func(t *testing.T) {
+			text, err := os.ReadFile(name)
+			require.NoError(t, err)
+			script, err := Parse(string(text))
+			require.NoError(t, err)
+			require.Nil(t, Replay(script.Sound(), Observation{}).Violation, "the sound node")
+			if script.Config.Defect != "" {
+				outcome := Replay(script, Observation{})
+				require.Contains(t, outcome.Broken(), script.Violation,
+					"the script no longer brings out its defect: write it anew with ordeal repro %s --save %s", script.Config.Defect, name)
+			}
+		})
+	}
+}
+
+func TestScriptsThatMakeNoSenseAreRefused(t *testing.T) {
+	config := Draw(1, short)
+	whole := (&Script{Config: config}).Format()
+	for wrong, want := range map[string]string{
+		"":                                      `no line "decisions"`,
+		"hello":                                 "line 1",
+		scriptHead + "\nvoters x":               "line 2",
+		scriptHead + "\ncolour red":             `unknown field "colour"`,
+		scriptHead + "\ndecisions":              "voters 0",
+		whole + "fault 1s crash":                "needs a kind and a member",
+		whole + "fault 1s melt member 1 for 1s": `unknown word "melt"`,
+		whole + "fault 1s at LUNCH 1 crash sender for 1s": `unknown point "LUNCH"`,
+		whole + "fault 1s crash member 12 for 1s":         "names a member or client that there is not",
+		whole + "op 1s client 99 {}":                      "names a member or client that there is not",
+		whole + "op 1s client 1":                          "op without a request",
+		whole + "delay here":                              "delay",
+		whole + "sing":                                    `unknown decision "sing"`,
+	} {
+		_, err := Parse(wrong)
+		require.ErrorContains(t, err, want, wrong)
+	}
+}
+
+func TestTheQueueIsOrderedByTimeAndThenByPlan(t *testing.T) {
+	w := &World{}
+	var order []string
+	for i, delay := range []time.Duration{3, 1, 2, 1, 3, 0, 2} {
+		w.after(delay, func() { order = append(order, fmt.Sprintf("%d:%d", delay, i)) })
+	}
+	for w.step(10) {
+	}
+	require.Equal(t, "0:5 1:1 1:3 2:2 2:6 3:0 3:4", strings.Join(order, " "))
+}
+
+func TestEveryGuaranteeOfADefectIsKnown(t *testing.T) {
+	for _, d := range defect.Catalogue {
+		for _, name := range d.Inside {
+			require.NotEmpty(t, Promise(name), "%s: %s", d.Name, name)
+		}
 	}
 }

@@ -97,7 +97,7 @@ func repro(command *cobra.Command, word string, options sim.Options, from uint64
 		return exit{exitFailed, err.Error()}
 	}
 	out := bufio.NewWriter(command.OutOrStdout())
-	fmt.Fprintf(out, "%s  %s\n%s.\n\nWhat happens, with the defect:\n\n", orNone(description.Issue), description.Name, capital(description.Summary))
+	fmt.Fprintf(out, "%s  %s\n%s.\n%s\nWhat happens, with the defect:\n\n", orNone(description.Issue), description.Name, capital(description.Summary), paragraph(description.Story))
 	sim.Replay(found.Script, sim.Observation{Trace: transcript(out)})
 	fmt.Fprintf(out, "\nThe decisions that bring it about (everything else goes its calm way):\n\n%s", found.Script.Format())
 	reportOutcome(out, found.Script, found.Outcome, 0)
@@ -111,6 +111,14 @@ func repro(command *cobra.Command, word string, options sim.Options, from uint64
 		return exit{exitFailed, "this is no reproduction: the control fails too, or the guarantee holds with the defect"}
 	}
 	return nil
+}
+
+// paragraph is text with an empty line around it.
+func paragraph(text string) string {
+	if text == "" {
+		return ""
+	}
+	return "\n" + text + "\n"
 }
 
 func capital(text string) string {
