@@ -126,7 +126,7 @@ func (c *clientConn) run(server context.Context) {
 		c.port.log.Info("client connection refused", "client", c.name(), "error", err)
 		return
 	}
-	in := bufio.NewReaderSize(eager{c.stream, c.settlePutOff}, clientBufferSize)
+	in := bufio.NewReaderSize(newEager(c.stream, c.settlePutOff), clientBufferSize)
 	var first [4]byte
 	if _, err := io.ReadFull(in, first[:]); err != nil {
 		return

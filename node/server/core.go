@@ -147,12 +147,19 @@ func (c *core) help() {
 }
 
 // helping returns a reader of conn that helps whenever it may have to wait for bytes.
-func (c *core) helping(conn io.Reader) io.Reader { return eager{conn, c.help} }
+func (c *core) helping(conn io.Reader) io.Reader { return newEager(conn, c.help) }
 
 // eager does what was put off before it waits for bytes.
 type eager struct {
 	conn   io.Reader
 	putOff func()
+}
+
+func newEager(conn io.Reader, putOff func()) eager {
+	if raw := rawConn(conn); raw != nil {
+		conn = socketReader{raw}
+	}
+	return eager{conn, putOff}
 }
 
 // Read reads.

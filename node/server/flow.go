@@ -6,8 +6,6 @@ import (
 	"io"
 	"sync"
 	"syscall"
-
-	"golang.org/x/sys/unix"
 )
 
 const (
@@ -106,13 +104,7 @@ func (f *flow) push() {
 	if len(f.buffer) == 0 {
 		return
 	}
-	sent := 0
-	// An error is met again by the writer.
-	_ = f.raw.Write(func(fd uintptr) bool {
-		sent, _ = unix.Write(int(fd), f.buffer)
-		return true
-	})
-	if f.unsent = f.buffer[max(sent, 0):]; len(f.unsent) > 0 {
+	if f.unsent = f.buffer[writeNow(f.raw, f.buffer):]; len(f.unsent) > 0 {
 		signal(f.wake)
 	}
 	f.written(bytes)
@@ -182,10 +174,7 @@ func (f *flow) queued() int {
 // connection's writer.
 func (f *flow) drain(ctx context.Context, conn io.Writer) error {
 	f.writing.Lock()
-	if known, ok := conn.(syscall.Conn); ok {
-		// An error leaves raw nil: then everything is written here.
-		f.raw, _ = known.SyscallConn()
-	}
+	f.raw = rawConn(conn)
 	f.writing.Unlock()
 	for {
 		if ended, err := f.writeAll(conn); ended || err != nil {
