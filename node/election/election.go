@@ -205,9 +205,10 @@ func (e *FastLeaderElection) Receive(from int64, n Notification) {
 		return
 	}
 	if !e.votes(from) {
-		// Observers learn this way whom to observe. A server that does not vote either must not
-		// answer, or the two would answer one another without end.
-		if e.participates() {
+		// Observers learn this way whom to observe. A server that does not vote either answers only those
+		// that look, and only when it does not, or the two would answer one another without end: that is
+		// how one learns of a membership in which nobody votes whom it knows.
+		if e.votes(e.options.MyID) || (n.State == Looking && e.state != Looking) {
 			e.send(from)
 		}
 		return
@@ -218,7 +219,7 @@ func (e *FastLeaderElection) Receive(from int64, n Notification) {
 		}
 		return
 	}
-	if n.State == Looking && n.ElectionEpoch < e.round && e.participates() {
+	if n.State == Looking && n.ElectionEpoch < e.round && e.votes(e.options.MyID) {
 		e.send(from)
 	}
 	if !e.votes(n.Leader) {
@@ -337,7 +338,7 @@ func (e *FastLeaderElection) propose(vote Vote) {
 		e.finalizing = false
 	}
 	e.proposal = vote
-	if e.participates() {
+	if e.votes(e.options.MyID) {
 		e.received[e.options.MyID] = heard{Vote: vote, state: Looking, version: NotificationVersion}
 	}
 }

@@ -244,7 +244,7 @@ func (l *Leader) synchronise(h *learnerHandler) {
 		}
 		l.forwardFrom(h, l.config.History.Last())
 	}
-	l.send(h, l.packet(jute.PacketNewLeader, EpochStart(l.epoch), []byte(l.config.LastSeen.String())))
+	l.send(h, l.packet(jute.PacketNewLeader, EpochStart(l.epoch), []byte(l.establishing().String())))
 }
 
 // sendCommitted sends a proposal and its commit; before UPTODATE observers get both too.
@@ -293,8 +293,8 @@ func (l *Leader) ack(h *learnerHandler, zxid int64) {
 		early := h.earlyAck
 		if l.phase == broadcasting {
 			l.sendUpToDate(h)
-		} else if !h.observer {
-			l.collectNewLeaderAck(h.sid)
+		} else {
+			l.collectNewLeaderAck(h.sid) // of an observer too, which may be a voter of the next membership
 		}
 		if early != 0 {
 			l.proposalAcked(h, early)

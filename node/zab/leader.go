@@ -166,9 +166,7 @@ func (l *Leader) Tick(now time.Duration) {
 func (l *Leader) checkHealth() {
 	alive := map[int64]bool{l.config.MyID: true}
 	for _, h := range l.handlers {
-		if !h.observer {
-			alive[h.sid] = true
-		}
+		alive[h.sid] = true
 	}
 	if !l.verifier.ContainsQuorum(alive) {
 		l.giveUp("no quorum of followers is connected")
@@ -183,7 +181,7 @@ func (l *Leader) collectEpoch(sid, accepted int64) {
 	}
 	l.epoch = max(l.epoch, accepted+1)
 	l.infos[sid] = true
-	if !l.infos[l.config.MyID] || !l.verifier.ContainsQuorum(l.infos) {
+	if !l.infos[l.config.MyID] || !l.config.Membership.Verifier().ContainsQuorum(l.infos) {
 		return
 	}
 	l.phase = savingEpoch
@@ -212,7 +210,7 @@ func (l *Leader) collectEpochAck(sid int64) {
 		return
 	}
 	l.epochAcks[sid] = true
-	if !l.epochAcks[l.config.MyID] || !l.verifier.ContainsQuorum(l.epochAcks) {
+	if !l.epochAcks[l.config.MyID] || !l.config.Membership.Verifier().ContainsQuorum(l.epochAcks) {
 		return
 	}
 	l.phase = savingCurrent

@@ -354,6 +354,7 @@ func (l *Learner) receiveCommit(zxid int64) error {
 		return fmt.Errorf("COMMIT of %#x, which is not the next one to commit", zxid)
 	}
 	l.committed++
+	l.forgetReconfigurations(zxid)
 	return nil
 }
 
@@ -453,7 +454,7 @@ func (l *Learner) beforeUpToDate(packet *jute.QuorumPacket) error {
 	case l.phase == persisting:
 		return fmt.Errorf("%v before NEWLEADER was acknowledged", packet)
 	}
-	if l.newLeader != nil && l.host.Activate(l.newLeader, NoLeader) {
+	if l.activateNewLeader() {
 		l.leaveFor(packet)
 		return nil
 	}
@@ -516,6 +517,7 @@ func (l *Learner) learn(packet *jute.QuorumPacket) error {
 // commit passes a commit on. If it cannot be, leader and follower disagree about the past: nothing that this
 // process holds in memory can be trusted.
 func (l *Learner) commit(zxid int64) error {
+	l.forgetReconfigurations(zxid)
 	if err := l.host.Commit(zxid); err != nil {
 		l.phase = learnerOver
 		l.host.Fail(fmt.Errorf("zab: epoch %d: %w", l.epoch, err))

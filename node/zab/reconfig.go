@@ -32,17 +32,30 @@ func (l *Leader) nameMembership() {
 	}
 }
 
+// establishing is the membership for NEWLEADER: the one that this leader begins with. Later it is the present
+// one, since a learner makes it its own at UPTODATE; one that is only proposed reaches learners as a
+// proposal. (Apache's leader sends that one here too.)
+func (l *Leader) establishing() *quorum.Config {
+	if l.phase == broadcasting {
+		return l.config.Membership
+	}
+	return l.config.LastSeen
+}
+
 // Memberships are the present membership and the last one that was proposed, which is the same if
 // none is under way.
 func (l *Leader) Memberships() (present, lastSeen *quorum.Config) {
 	return l.config.Membership, l.config.LastSeen
 }
 
-// QuorumSynced tells whether enough servers of a membership follow to make up a quorum of it.
+// QuorumSynced tells whether enough servers of a membership follow to make up a quorum of it. One that has just
+// become an observer does not count, though it may not have left yet: it would acknowledge nothing.
 func (l *Leader) QuorumSynced(membership *quorum.Config) bool {
 	synced := map[int64]bool{l.config.MyID: true}
 	for _, h := range l.handlers {
-		if h.state == following && !h.observer {
+		server, named := l.config.Membership.Server(h.sid)
+		leaves := named && server.Role == quorum.Observer
+		if h.state == following && !h.observer && !leaves {
 			synced[h.sid] = true
 		}
 	}
@@ -63,6 +76,11 @@ func (l *Leader) ProposeReconfig(entry disk.Entry, next *quorum.Config) {
 func (l *Leader) activate(membership *quorum.Config, acks map[int64]bool) (leader int64) {
 	leader = l.designate(membership, acks)
 	l.setMemberships(membership, membership)
+	// What was proposed while both counted may wait for servers that do not vote any more, and leave for
+	// that very reason. The new membership is enough: it cannot be undone.
+	for _, p := range l.broadcast.outstanding {
+		p.verifier = l.verifier
+	}
 	l.deposed = leader != l.config.MyID
 	if l.deposed {
 		l.config.Log.Info("the new membership has another leader", "leader", leader)
@@ -135,15 +153,34 @@ func (l *Learner) see(entry disk.Entry, membership *quorum.Config) {
 
 // activate takes the commit of a proposed membership. It answers whether this server has to leave.
 func (l *Learner) activate(zxid, leader int64) (changed bool, err error) {
-	for len(l.reconfigurations) > 0 && l.reconfigurations[0].zxid < zxid {
-		l.reconfigurations = l.reconfigurations[1:]
-	}
+	l.forgetReconfigurations(zxid - 1)
 	if len(l.reconfigurations) == 0 || l.reconfigurations[0].zxid != zxid {
 		return false, fmt.Errorf("COMMITANDACTIVATE of %#x, which is no reconfiguration that was proposed", zxid)
 	}
 	membership := l.reconfigurations[0].membership
 	l.reconfigurations = l.reconfigurations[1:]
 	return l.host.Activate(membership, leader), nil
+}
+
+// forgetReconfigurations takes the commit of a transaction: no membership up to it is only proposed any more.
+func (l *Learner) forgetReconfigurations(zxid int64) {
+	for len(l.reconfigurations) > 0 && l.reconfigurations[0].zxid <= zxid {
+		l.reconfigurations = l.reconfigurations[1:]
+	}
+}
+
+// activateNewLeader makes the membership of NEWLEADER the present one, unless it is one that is still only
+// proposed: an Apache leader sends that, and its commit will follow.
+func (l *Learner) activateNewLeader() (changed bool) {
+	if l.newLeader == nil {
+		return false
+	}
+	for _, pending := range l.reconfigurations {
+		if pending.zxid == l.newLeader.Version {
+			return false
+		}
+	}
+	return l.host.Activate(l.newLeader, NoLeader)
 }
 
 // commitAndActivate takes COMMITANDACTIVATE. Before this server serves commit is receiveCommit.

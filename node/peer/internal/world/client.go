@@ -281,6 +281,25 @@ func (c *Client) Get(path string) *Call {
 	return c.ask(jute.OpGetData, path, jute.GetDataRequest{Path: path})
 }
 
+// Reconfig asks for some members to join, or to change their roles, and for others to leave.
+func (c *Client) Reconfig(joining, leaving string) *Call {
+	return c.ask(jute.OpReconfig, "", jute.ReconfigRequest{JoiningServers: joining, LeavingServers: leaving, CurConfigID: -1})
+}
+
+// reconfig asks for some change to the membership.
+func (c *Client) reconfig() {
+	w := c.world
+	id := w.anyMember().ID
+	switch w.random.IntN(4) {
+	case 0:
+		c.Reconfig("", fmt.Sprint(id))
+	case 1:
+		c.Reconfig(ServerLine(id, "observer"), "")
+	default:
+		c.Reconfig(ServerLine(id, "participant"), "")
+	}
+}
+
 // next makes the next call.
 func (c *Client) next() {
 	if c.Stopped {
@@ -293,6 +312,11 @@ func (c *Client) next() {
 	}
 	w := c.world
 	path := paths[w.random.IntN(len(paths))]
+	if w.options.Reconfig && w.random.IntN(20) == 0 {
+		c.reconfig()
+		c.wait(replyPatience, c.reconnect)
+		return
+	}
 	switch n := w.random.IntN(100); {
 	case n < 10:
 		c.Create(path)

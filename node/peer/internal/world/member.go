@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ordeal/node/peer"
+	"ordeal/node/quorum"
 )
 
 var (
@@ -20,6 +21,9 @@ type Member struct {
 	ID    int64
 	world *World
 	disk  *Disk
+
+	// What the member's files say, whatever befalls its disk.
+	membership, lastSeen *quorum.Config
 
 	peer        *peer.Peer
 	state       peer.State
@@ -54,7 +58,7 @@ func (m *Member) Boot() {
 	w.trace("boot %d", m.ID)
 	m.guard(func() {
 		m.peer = peer.New(peer.Config{
-			MyID: m.ID, Membership: w.membership,
+			MyID: m.ID, Membership: m.membership, LastSeen: m.lastSeen, Reconfig: w.options.Reconfig, SkipACL: true,
 			TickTime: TickTime, InitLimit: initLimit, SyncLimit: syncLimit,
 			SessionTimeoutMin: 2 * TickTime, SessionTimeoutMax: 20 * TickTime,
 			SnapCount: w.options.SnapCount, SnapshotSizeFactor: 0.33, CommitLogCount: w.options.CommitLogCount,
@@ -116,6 +120,12 @@ func (m *Member) guard(do func()) {
 func (m *Member) take() {
 	w := m.world
 	ready := m.peer.Ready()
+	if ready.Membership != nil {
+		m.membership, m.lastSeen = ready.Membership.Present, ready.Membership.Next
+		if w.membership.Precedes(m.membership) {
+			w.membership, w.verifier = m.membership, m.membership.Verifier()
+		}
+	}
 	w.check(ready.Fatal == nil, "member %d: %v", m.ID, ready.Fatal)
 	m.state = m.peer.State()
 	w.checkMember(m)

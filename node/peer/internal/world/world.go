@@ -30,7 +30,13 @@ type Options struct {
 	Voters    int
 	Observers int
 	Clients   int
-	Defects   defect.Set
+	// Joining members run without being in the ensemble's membership. With Reconfig clients change that
+	// now and then.
+	Joining  int
+	Reconfig bool
+	// Groups is text for the membership that divides it into groups.
+	Groups  string
+	Defects defect.Set
 	// SnapCount and CommitLogCount are small by default, so that snapshots and every way of
 	// synchronisation come up.
 	SnapCount, CommitLogCount int
@@ -93,15 +99,15 @@ func New(options Options) *World {
 		if id > options.Voters {
 			role = "observer"
 		}
-		text += fmt.Sprintf("server.%d=member%d:2888:3888:%s\n", id, id, role)
+		text += ServerLine(int64(id), role) + "\n"
 	}
-	membership, err := quorum.Parse(text)
-	if err != nil {
-		panic(err)
-	}
-	w.membership, w.verifier = membership, membership.Verifier()
-	for _, server := range membership.Servers {
-		m := &Member{ID: server.ID, world: w}
+	w.membership = parse(text + options.Groups)
+	w.verifier = w.membership.Verifier()
+	for id := int64(1); id <= int64(options.Voters+options.Observers+options.Joining); id++ {
+		m := &Member{ID: id, world: w, membership: w.membership}
+		if _, belongs := w.membership.Server(id); !belongs {
+			m.membership = parse(text + ServerLine(id, "participant"))
+		}
 		m.disk = newDisk(w, m)
 		w.Members = append(w.Members, m)
 	}
@@ -110,6 +116,22 @@ func New(options Options) *World {
 	}
 	return w
 }
+
+// ServerLine is the line of a member in a membership.
+func ServerLine(id int64, role string) string {
+	return fmt.Sprintf("server.%d=member%d:2888:3888:%s;2181", id, id, role)
+}
+
+func parse(text string) *quorum.Config {
+	membership, err := quorum.Parse(text)
+	if err != nil {
+		panic(err)
+	}
+	return membership
+}
+
+// Membership is the latest that any member goes by.
+func (w *World) Membership() *quorum.Config { return w.membership }
 
 // Start boots all members, and the clients begin their work.
 func (w *World) Start() {
