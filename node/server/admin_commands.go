@@ -118,7 +118,7 @@ func (c *clientConn) object(brief bool) object {
 	return append(o, object{
 		{"session_id", c.facts.session}, {"last_operation", c.lastOperation()}, {"established", c.since.UnixMilli()},
 		{"session_timeout", c.facts.timeout}, {"last_cxid", c.facts.lastCxid}, {"last_zxid", c.facts.lastZxid},
-		{"last_response_time", c.facts.lastResponse.UnixMilli()}, {"last_latency", c.facts.lastLatency},
+		{"last_response_time", c.facts.lastResponseMs()}, {"last_latency", c.facts.lastLatency},
 		{"min_latency", least}, {"avg_latency", int64(average)}, {"max_latency", most},
 	}...)
 }

@@ -141,6 +141,19 @@ func (c *clientConn) lastOperation() string {
 	return "NA"
 }
 
+// reset forgets what was counted, not who the client is.
+func (f *connFacts) reset() {
+	*f = connFacts{session: f.session, timeout: f.timeout, answersWord: f.answersWord, lastCxid: -1, lastZxid: -1}
+}
+
+// lastResponseMs is 0 while there was no reply.
+func (f *connFacts) lastResponseMs() int64 {
+	if f.lastResponse.IsZero() {
+		return 0
+	}
+	return f.lastResponse.UnixMilli()
+}
+
 // interest is what Apache shows of the events that it waits for: none while it answers a word, or
 // else input.
 func (c *clientConn) interest() int {
@@ -164,14 +177,14 @@ func (c *clientConn) describe(brief bool) string {
 		text += ",lcxid=" + hexadecimal(c.facts.lastCxid)
 	}
 	return text + fmt.Sprintf(",lzxid=%s,lresp=%d,llat=%d,minlat=%d,avglat=%d,maxlat=%d)",
-		hexadecimal(c.facts.lastZxid), c.facts.lastResponse.UnixMilli(), c.facts.lastLatency, least, int64(average), most)
+		hexadecimal(c.facts.lastZxid), c.facts.lastResponseMs(), c.facts.lastLatency, least, int64(average), most)
 }
 
 func (w *words) crst(peer.State) string {
 	for _, c := range w.clients.connections() {
 		c.latency.reset()
 		c.lock.Lock()
-		c.facts.received, c.facts.sent = 0, 0
+		c.facts.reset()
 		c.lock.Unlock()
 	}
 	return "Connection stats reset.\n"

@@ -20,6 +20,15 @@ import (
 
 const apacheClassPath = "/usr/share/java/zookeeper.jar:/usr/share/java/slf4j-nop.jar"
 
+// servletAPI is what the AdminServer needs beside it; Debian's package does not ask for it.
+const servletAPI = "/usr/share/java/servlet-api.jar"
+
+// HasAdminServer tells whether StartApache's server can answer admin commands.
+func HasAdminServer() bool {
+	_, err := os.Stat(servletAPI)
+	return err == nil
+}
+
 // SuperDigest lets "super:secret" do everything. Both servers have to be given it.
 const SuperDigest = "super:lK75jTNcA+U9vtVEw5vB51mj/w4="
 
@@ -94,7 +103,7 @@ func runApache(t *testing.T, settings []string, myid ...string) *Apache {
 	require.NoError(t, os.WriteFile(path, []byte(strings.Join(lines, "\n")+"\n"), 0o600))
 	ctx, cancel := context.WithCancel(context.Background())
 	a := &Apache{Address: fmt.Sprintf("127.0.0.1:%d", port), DataDir: dir}
-	a.process = exec.CommandContext(ctx, java, apacheHeap, "-cp", apacheClassPath, "org.apache.zookeeper.server.quorum.QuorumPeerMain", path)
+	a.process = exec.CommandContext(ctx, java, apacheHeap, "-cp", apacheClassPath+":"+servletAPI, "org.apache.zookeeper.server.quorum.QuorumPeerMain", path)
 	require.NoError(t, a.process.Start())
 	t.Cleanup(func() {
 		cancel()
