@@ -223,6 +223,14 @@ func (e *FastLeaderElection) Receive(from int64, n Notification) {
 		e.send(from)
 	}
 	if !e.votes(n.Leader) {
+		// A voter of the next membership that has nobody to propose yet still tells the time: it would not listen
+		// to an earlier round.
+		if n.State == Looking && n.ElectionEpoch > e.round && n.Leader == notACandidate {
+			e.startRound(n.ElectionEpoch)
+			e.propose(e.initial)
+			e.broadcast()
+			e.considerProposal()
+		}
 		return
 	}
 	switch n.State {
@@ -233,6 +241,13 @@ func (e *FastLeaderElection) Receive(from int64, n Notification) {
 	case Observing:
 		// An observer has no say.
 	}
+}
+
+// startRound enters a later round, in which nobody has voted yet.
+func (e *FastLeaderElection) startRound(round int64) {
+	e.round = round
+	e.received = map[int64]heard{}
+	e.finalizing = false
 }
 
 // receiveLooking takes the vote of a server that looks as this one does.
@@ -247,9 +262,7 @@ func (e *FastLeaderElection) receiveLooking(from int64, n Notification) {
 	case n.ElectionEpoch < e.round:
 		return
 	case n.ElectionEpoch > e.round:
-		e.round = n.ElectionEpoch
-		e.received = map[int64]heard{}
-		e.finalizing = false
+		e.startRound(n.ElectionEpoch)
 		if e.preferred(offered, e.initial) {
 			e.propose(offered)
 		} else {
