@@ -95,17 +95,25 @@ func (a ApacheInstallation) String() string {
 	return fmt.Sprintf("Apache ZooKeeper %s, Java %s", a.Version, a.JavaVersion)
 }
 
-// versionOfJar takes the version from the name of the file that Debian's jar links to.
+// versionOfJar takes the version from the name of the file with a version that Debian has beside the
+// jar: one is a link to the other.
 func versionOfJar(jar string) string {
+	const unknown = "of unknown version"
 	real, err := filepath.EvalSymlinks(jar)
 	if err != nil {
-		return "of unknown version"
+		return unknown
 	}
-	name := strings.TrimSuffix(filepath.Base(real), ".jar")
-	if _, version, found := strings.Cut(name, "-"); found {
-		return version
+	name := strings.TrimSuffix(filepath.Base(jar), ".jar") + "-"
+	versioned, err := filepath.Glob(filepath.Join(filepath.Dir(jar), name+"[0-9]*.jar"))
+	if err != nil {
+		return unknown
 	}
-	return "of unknown version"
+	for _, other := range versioned {
+		if target, err := filepath.EvalSymlinks(other); err == nil && target == real {
+			return strings.TrimSuffix(strings.TrimPrefix(filepath.Base(other), name), ".jar")
+		}
+	}
+	return unknown
 }
 
 // javaVersion reads the file "release" of a Java runtime: running java would take a fifth of a second.
