@@ -16,6 +16,9 @@ const (
 	// earlyFramesMax bounds what one client may send before its session is settled, in frames of the
 	// greatest length: its identities and its watches.
 	earlyFramesMax = 16
+	// watchBytesMax bounds what the watches of one connection may take, in bytes: some 300,000 watches on
+	// paths of usual length. Apache's servers have no bound.
+	watchBytesMax = 64 << 20
 	// lateEventDelay is how long defect.LateWatch holds an event back when no reply goes by.
 	lateEventDelay = 50 * time.Millisecond
 )
@@ -103,6 +106,11 @@ func (s *Server) processPacket(c *connection, frame []byte) {
 	var header jute.RequestHeader
 	if header.Decode(decoder); decoder.Err() != nil {
 		s.config.Log.Warn("closing a connection that sent a frame without a request", "client", c.remoteIP, "bytes", len(frame))
+		s.closeConnection(c)
+		return
+	}
+	if bytes := s.tree.WatchBytes(int64(c.id)); bytes > watchBytesMax {
+		s.config.Log.Warn("closing a connection that watches too much", "client", c.remoteIP, "session", hex(c.session), "bytes", bytes)
 		s.closeConnection(c)
 		return
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -305,4 +306,27 @@ func TestConnectionsOfAllAddresses(t *testing.T) {
 	connect(t, r)
 	requireClosed(t, r.dial(r.clientAddress()))
 	r.logs("too many connections")
+}
+
+// A client that sets watches without end is cut off before they fill the memory; others keep theirs.
+func TestFloodOfWatches(t *testing.T) {
+	r := start(t, standaloneConfig(t, "", nil))
+	good, flooding := connect(t, r), connect(t, r)
+	write(t, good, ask(1, jute.OpExists, pathAndWatch("/mine", 1)))
+	readFrame(t, good)
+	for xid := int32(1); ; xid++ {
+		path := fmt.Sprintf("/%d%s", xid, strings.Repeat("x", 900_000))
+		if _, err := flooding.Write(ask(xid, jute.OpExists, pathAndWatch(path, 1))); err != nil {
+			break
+		}
+		var length [4]byte
+		if _, err := io.ReadFull(flooding, length[:]); err != nil {
+			break
+		}
+		_, err := io.CopyN(io.Discard, flooding, int64(binary.BigEndian.Uint32(length[:])))
+		require.NoError(t, err)
+		require.Less(t, xid, int32(200), "the client is never cut off")
+	}
+	r.logs("watches too much")
+	r.eventually(func() bool { return r.word("wchs") == "1 connections watching 1 paths\nTotal watches:1\n" }, "what it held is free")
 }

@@ -6,15 +6,20 @@
 // stand
 //
 //   - the client port: a goroutine that reads and one that writes for each connection, and the
-//     four-letter words,
+//     four-letter words; beside it, or on it, the same over TLS,
 //   - the election port: one lasting connection to each other server, newest message first,
 //   - the learner port, open only while this server leads, and the connection to the leader while it
 //     does not: packets are encoded once for all learners, and a tree is streamed behind SNAP,
-//   - the disk (node/store), which reports back what is durable,
-//   - zoo.cfg, myid and the -D properties.
+//   - the disk (node/store), which reports back what is durable, and from which old files are purged,
+//   - the AdminServer and Prometheus' metrics over HTTP, which show what the words show (the counters
+//     are in node/server/metrics),
+//   - zoo.cfg, myid, the -D properties, and the variables of the official image.
+//
+// All ports take TLS (crypto/tls) where Apache's properties say so; key stores are PEM files.
 //
 // Rules that hold throughout: the core never waits for a socket or a disk; every queue is bounded, and
-// who cannot keep up is cut off, or not read from for a while; no lock is held over input or output;
+// who cannot keep up is cut off, or not read from for a while; memory is made for bytes that came,
+// never for a length that was only claimed; no lock is held over input or output;
 // every goroutine is waited for before Run returns; a panic ends the process.
 //
 // The package must not know what a request or a transaction means. It looks into a client's frames

@@ -41,8 +41,12 @@ func newWatches() watches { return watches{data: newWatchTable(), child: newWatc
 type watchTable struct {
 	watchers  map[string][]watch
 	paths     map[int64]map[string]bool // by watcher, to remove them with it
+	bytes     map[int64]int             // by watcher, what its watches take
 	recursive int                       // watches of mode watchRecursive
 }
+
+// watchOverhead is what a watch takes beside its path, in bytes, about.
+const watchOverhead = 128
 
 type watch struct {
 	watcher int64
@@ -50,7 +54,7 @@ type watch struct {
 }
 
 func newWatchTable() watchTable {
-	return watchTable{watchers: map[string][]watch{}, paths: map[int64]map[string]bool{}}
+	return watchTable{watchers: map[string][]watch{}, paths: map[int64]map[string]bool{}, bytes: map[int64]int{}}
 }
 
 func (w *watchTable) add(path string, watcher int64, mode watchMode) {
@@ -64,6 +68,7 @@ func (w *watchTable) add(path string, watcher int64, mode watchMode) {
 			w.paths[watcher] = map[string]bool{}
 		}
 		w.paths[watcher][path] = true
+		w.bytes[watcher] += len(path) + watchOverhead
 	}
 	if mode&^list[i].modes&watchRecursive != 0 {
 		w.recursive++
@@ -99,8 +104,10 @@ func (w *watchTable) set(path string, list []watch) {
 
 func (w *watchTable) unlist(watcher int64, path string) {
 	delete(w.paths[watcher], path)
+	w.bytes[watcher] -= len(path) + watchOverhead
 	if len(w.paths[watcher]) == 0 {
 		delete(w.paths, watcher)
+		delete(w.bytes, watcher)
 	}
 }
 
@@ -326,6 +333,11 @@ func (t *Tree) RemoveWatcher(watcher int64) {
 
 // WatchCount is the number of watches in both tables.
 func (t *Tree) WatchCount() int { return t.watches.data.count() + t.watches.child.count() }
+
+// WatchBytes is how much memory a connection's watches take, about.
+func (t *Tree) WatchBytes(watcher int64) int {
+	return t.watches.data.bytes[watcher] + t.watches.child.bytes[watcher]
+}
 
 // PathWatches is a path and the connections that watch it.
 type PathWatches struct {

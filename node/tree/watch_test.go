@@ -203,3 +203,18 @@ func TestLostWatchDefect(t *testing.T) {
 	require.Empty(t, l.tree.SetWatches(1, afterReconnect))
 	require.True(t, l.tree.HasWatch("/p/a", 1, jute.WatcherData), "set, as if nothing had happened")
 }
+
+func TestWatchesAreWeighed(t *testing.T) {
+	tree := New(testOptions)
+	require.Zero(t, tree.WatchBytes(1))
+	for range 2 {
+		tree.WatchData("/a", 1)
+		tree.WatchChildren("/a", 1)
+		tree.AddWatch("/bb", 1, jute.AddWatchPersistent)
+	}
+	require.Equal(t, 2*(len("/a")+len("/bb")+2*watchOverhead), tree.WatchBytes(1), "each place once")
+	tree.Apply(jute.TxnHeader{Zxid: 1, Type: jute.OpCreate}, &jute.CreateTxn{Path: "/a"})
+	require.Equal(t, len("/a")+2*len("/bb")+3*watchOverhead, tree.WatchBytes(1), "a watch that has fired is gone")
+	tree.RemoveWatcher(1)
+	require.Zero(t, tree.WatchBytes(1))
+}
