@@ -44,16 +44,15 @@ type parcel struct {
 
 // pipe is one direction of a connection: it delivers in order.
 type pipe struct {
-	world     *World
-	way       *way
-	queue     []parcel
-	head      int
-	planned   bool // an event for the head is planned
-	broken    bool
-	run       func()
-	hand      func(*parcel)
-	listed    bool // among the world's pipes
-	lastTaken time.Duration
+	world   *World
+	way     *way
+	queue   []parcel
+	head    int
+	planned bool // an event for the head is planned
+	broken  bool
+	run     func()
+	hand    func(*parcel)
+	listed  bool // among the world's pipes
 }
 
 func (w *World) newPipe(v *way, hand func(*parcel)) *pipe {

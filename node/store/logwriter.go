@@ -100,9 +100,6 @@ func (w *logWriter) append(entry disk.Entry) error {
 	return nil
 }
 
-// pending tells whether something was appended that is not synced.
-func (w *logWriter) pending() bool { return w.unsynced || len(w.buffer) > 0 }
-
 // sync makes everything appended so far durable, as far as forceSync=no lets it.
 func (w *logWriter) sync() error {
 	if w.forceSync {
