@@ -136,10 +136,26 @@ func readDisk(member string, event *history.Event) error {
 	}
 	event.Zxid = state.Tree.LastZxid()
 	event.Digest = strconv.FormatUint(uint64(state.Tree.Digest()), 16)
-	if err != nil {
+	if err != nil && !onlyRepeats(err) {
 		event.Text = err.Error()
 	}
 	return nil
+}
+
+// onlyRepeats tells whether nothing is wrong with a member's log but that it says something twice, as Apache's do
+// (ZOOKEEPER-4712): then it is still what the member served.
+func onlyRepeats(err error) bool {
+	joined, isJoined := err.(interface{ Unwrap() []error })
+	if !isJoined {
+		return false
+	}
+	for _, one := range joined.Unwrap() {
+		var disorder *store.DisorderError
+		if !errors.As(one, &disorder) || !disorder.Repeated {
+			return false
+		}
+	}
+	return true
 }
 
 // addresses are the members as clients reach them.

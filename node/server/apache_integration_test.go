@@ -60,13 +60,19 @@ func TestIntegrationScriptAgainstApache(t *testing.T) {
 
 func TestIntegrationStreamAgainstApache(t *testing.T) {
 	length, seed := streamFrom(t)
-	for name, setting := range map[string]string{"plain": "", "quotas enforced": "enforceQuota=true\n"} {
-		t.Run(name, func(t *testing.T) {
-			apache := duel.StartApache(t, setting)
-			r := start(t, twinConfig(t, 0, setting))
+	for _, c := range []struct {
+		name, setting string
+		length        int
+	}{
+		{"plain", "", length},
+		{"quotas enforced", "enforceQuota=true\n", length / 4},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			apache := duel.StartApache(t, c.setting)
+			r := start(t, twinConfig(t, 0, c.setting))
 			r.eventually(func() bool { return r.mode() == "standalone" }, "serving")
 			d := duel.New(t, duel.TCP(t, apache.Address), duel.TCP(t, r.clientAddress()))
-			d.Stream(seed, length)
+			d.Stream(seed, c.length)
 			report(t, d, seed)
 			apache.Kill()
 			require.NoError(t, r.stop())
@@ -85,7 +91,8 @@ func TestIntegrationEnsemblesAgainstApache(t *testing.T) {
 			all := startTwins(t)
 			r := all[slices.IndexFunc(all, func(r *running) bool { return r.mode() == mode })]
 			d := duel.New(t, duel.TCP(t, apache.Address), duel.TCP(t, r.clientAddress()))
-			d.Stream(seed, length/4)
+			d.KeepAwake(duel.TCP(t, follower.Address), duel.TCP(t, leader.Address))
+			d.Stream(seed, length/8)
 			report(t, d, seed)
 			apache.Kill()
 			require.NoError(t, r.stop())

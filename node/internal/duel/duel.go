@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -127,6 +128,43 @@ func (d *Duel) Connect() *Client {
 	c.handshake([sides]int64{}, [sides][]byte{make([]byte, 16), make([]byte, 16)}, 0, sessionTimeout)
 	d.clients = append(d.clients, c)
 	return c
+}
+
+// KeepAwake opens sessions that read all the time, and that nothing is compared of, one on each of these members
+// of Apache's ensemble. They need that: with one request under way at a time a CommitProcessor may sleep for ever
+// (ZOOKEEPER-4537).
+func (d *Duel) KeepAwake(members ...Dial) {
+	const pause = 20 * time.Millisecond
+	asked := d.dials[apache]
+	var wires []Wire
+	for _, member := range members {
+		d.dials[apache] = member
+		c := d.Connect()
+		d.clients = slices.DeleteFunc(d.clients, func(other *Client) bool { return other == c })
+		wires = append(wires, c.wires[:]...)
+	}
+	d.dials[apache] = asked
+	stop := make(chan struct{})
+	var readers sync.WaitGroup
+	for _, wire := range wires {
+		readers.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				case <-time.After(pause):
+				}
+				wire.Write(requestFrame(1, jute.OpExists, jute.ExistsRequest{Path: "/"}))
+				if wire.Read() == nil {
+					return // the server was stopped
+				}
+			}
+		})
+	}
+	d.t.Cleanup(func() {
+		close(stop)
+		readers.Wait()
+	})
 }
 
 // handshake compares the answers to a ConnectRequest.
