@@ -26,6 +26,7 @@ var insideGuarantees = map[string]string{
 	"fatal":             "A member ends by itself only if its disk fails.",
 	"no-livelock":       "An ensemble comes to rest: events do not follow one another without end.",
 	"serves-history":    "A member serves once it has applied all that its leader's epoch began with.",
+	"elected":           "Who begins to lead has the votes of a quorum.",
 	"no-usurper":        "A member that comes back to an ensemble with a leader follows it.",
 	"leader-starts":     "A leader whose NEWLEADER a quorum has acknowledged leads.",
 	"start":             "Members that are left alone elect a leader and serve.",
@@ -109,6 +110,10 @@ func (c *invariants) acknowledged(w *World, leader, learner *member, packet *jut
 // booted, and a leader with a quorum behind it has been there all that time, it should have followed
 // that one.
 func (c *invariants) leads(w *World, m *member) {
+	m.votes[int64(m.id)] = true
+	if !w.verifier.ContainsQuorum(m.votes) {
+		w.broken("elected", "member %d leads with the votes of members %v", m.id, slices.Sorted(maps.Keys(m.votes)))
+	}
 	if w.active > 0 || m.booted < w.quiet {
 		return
 	}
@@ -126,7 +131,10 @@ func (c *invariants) leads(w *World, m *member) {
 // member looks at a member after each of its inputs.
 func (c *invariants) member(w *World, m *member) {
 	s := &m.standing
-	if s.Role == roleLeading && m.role != roleLeading {
+	switch {
+	case s.Role == roleLooking && m.role != roleLooking:
+		clear(m.votes)
+	case s.Role == roleLeading && m.role != roleLeading:
 		c.leads(w, m)
 	}
 	m.role = s.Role

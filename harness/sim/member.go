@@ -24,6 +24,7 @@ type member struct {
 	waiting     []func(*peer.Peer) // inputs that a paused member has not seen
 	serving     bool               // as of its last event in the history
 	role        string             // as of its last input
+	votes       map[int64]bool     // whose votes for it have reached it since it began to look
 	booted      time.Duration
 	servesSince time.Duration // in phase broadcast; never if it is not
 

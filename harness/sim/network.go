@@ -181,7 +181,12 @@ func (w *World) notify(from, to *member, message election.Notification) {
 		if w.trace != nil {
 			w.tell("%d → %d  vote: %v, leader %d, zxid %s, round %d, epoch %d", from.id, to.id, message.State, message.Leader, zxidWord(message.Zxid), message.ElectionEpoch, message.PeerEpoch)
 		}
-		to.input(func(p *peer.Peer) { p.ReceiveNotification(int64(from.id), message) })
+		to.input(func(p *peer.Peer) {
+			if message.Leader == int64(to.id) {
+				to.votes[int64(from.id)] = true
+			}
+			p.ReceiveNotification(int64(from.id), message)
+		})
 	})
 }
 

@@ -124,7 +124,7 @@ func newWorld(config Config, script []Decision, scripted bool, recorder history.
 		w.ways = append(w.ways, row)
 	}
 	for id := 1; id <= n; id++ {
-		m := &member{id: id, world: w}
+		m := &member{id: id, world: w, votes: map[int64]bool{}}
 		if config.Drift > 0 {
 			m.drift = time.Duration(int(mix(w.source.noise+uint64(id))%uint64(2*config.Drift+1)) - config.Drift)
 		}
@@ -356,7 +356,8 @@ func (w *World) serve(ids []int) bool {
 
 func (w *World) allServe() bool { return w.serve(w.everybody()) }
 
-// atRest tells whether all members serve and have logged and applied the same.
+// atRest tells whether all members serve and have logged and applied the same. A leader that has had
+// nothing to do yet stands at the start of its epoch: it has applied its log.
 func (w *World) atRest() bool {
 	end := w.members[0].disk.end()
 	for _, m := range w.members {

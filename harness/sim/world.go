@@ -275,6 +275,7 @@ func (w *World) leader() *member {
 
 // The words of peer.Standing that the world asks for.
 const (
+	roleLooking    = "looking"
 	roleLeading    = "leading"
 	roleStandalone = "standalone"
 	phaseBroadcast = "broadcast"

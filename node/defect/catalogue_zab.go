@@ -16,12 +16,12 @@ var zabCatalogue = []Description{
 	},
 	{
 		Name: LeadAlone, Issue: "ZOOKEEPER-975",
-		Summary: "a server that comes back leads because it is told of an earlier time",
-		Story: "A server joins a running ensemble, and what it hears of the others is from the time before: they took part in " +
-			"another election, or followed it when it led. It takes that for a quorum behind it and leads, though nobody has " +
-			"elected it now: beside the leader that there is, or alone, until initLimit has passed.",
+		Summary: "a server begins to lead once it has heard everybody, whatever they said",
+		Story: "A server that joins a running ensemble hears what the others said when they elected their leader. Once it has " +
+			"heard something of everybody it ends the election with its own proposal, though no quorum has voted for that, and " +
+			"leads: beside the leader that there is, or alone, until initLimit has passed.",
 		Guarantees: []string{"health"},
-		Inside:     []string{"no-usurper"},
+		Inside:     []string{"elected", "no-usurper"},
 		Workloads:  []string{"register"}, Nemeses: []string{"rolling"}, SimulatorOnly: true,
 	},
 	{
@@ -43,7 +43,7 @@ var zabCatalogue = []Description{
 			"another one has a greater id, each one's vote beats the other's. Servers take over the votes that they hear, " +
 			"back and forth, and nobody is elected.",
 		Guarantees: []string{"health"},
-		Inside:     []string{"start", "quorum-serves", "all-serve"},
+		Inside:     []string{"no-livelock", "start", "quorum-serves", "all-serve"},
 		Workloads:  []string{"register"}, Nemeses: []string{"kill-leader"}, SimulatorOnly: true,
 	},
 	{
@@ -157,7 +157,7 @@ var zabCatalogue = []Description{
 			"tree, with <1,5>, before anybody has followed it. The others go on without it, and tell it to truncate to <1,4>. " +
 			"It cuts its log and reads its newest snapshot back: <1,5> lives on, on this server alone.",
 		Guarantees: []string{"convergence", "session-order"},
-		Inside:     []string{"same-tree", "one-log", "committed-agree"},
+		Inside:     []string{"same-tree", "one-log", "zxids-rise", "committed-agree"},
 		Workloads:  []string{"register", "set"}, Nemeses: []string{"partition-leader"}, NeedsSilence: true, SimulatorOnly: true,
 	},
 	{

@@ -44,8 +44,7 @@ const (
 
 	// ForgetEpochs makes a server that starts take its epochs from the last transaction of its log.
 	ForgetEpochs Name = "forget-epochs"
-	// LeadAlone makes a server that comes back lead, because it thinks itself better than the leader
-	// that a quorum names.
+	// LeadAlone ends an election once something was heard of every server, whatever it was.
 	LeadAlone Name = "lead-alone"
 	// DiffOverDivergence makes a leader send a DIFF to a learner whose log holds what no other does.
 	DiffOverDivergence Name = "diff-over-divergence"

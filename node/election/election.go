@@ -291,10 +291,6 @@ func (e *FastLeaderElection) receiveSettled(from int64, n Notification) {
 	if e.supports(e.outOfElection, vote) && e.leaderAgrees(e.outOfElection, n) {
 		// Apache takes over an earlier round too; then votes of two elections could carry the same round.
 		e.round = max(e.round, n.ElectionEpoch)
-		if e.options.Defects.On(defect.LeadAlone) && e.preferred(e.initial, vote.Vote) {
-			e.decide(e.initial)
-			return
-		}
 		e.decide(vote.Vote)
 		return
 	}
@@ -313,6 +309,10 @@ func (e *FastLeaderElection) leaderAgrees(votes map[int64]heard, n Notification)
 
 // considerProposal starts or ends the last wait, as a quorum for the proposal comes and goes.
 func (e *FastLeaderElection) considerProposal() {
+	if e.options.Defects.On(defect.LeadAlone) && len(e.received) == len(e.options.Membership.Voters()) {
+		e.decide(e.proposal)
+		return
+	}
 	if !e.supports(e.received, heard{Vote: e.proposal, state: Looking}) || e.initial.Zxid == -1 {
 		e.finalizing = false
 		return

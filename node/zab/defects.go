@@ -17,10 +17,15 @@ func (l *Learner) persistWrongly() bool {
 		l.logReceived()
 		l.host.Sync(l.whilePersisting(l.acknowledgeNewLeader))
 	case defects.On(defect.AckNewLeaderBeforeLog):
+		pending := l.received[l.committed:]
 		l.joinEpoch(l.acknowledgeNewLeader)
 		l.logReceived()
-		l.host.Sync(nothing)
-	case defects.On(defect.LogAfterUpToDate):
+		l.host.Sync(func() {
+			if l.phase == awaitingUpToDate || l.phase == learning {
+				l.acknowledge(pending)
+			}
+		})
+	case defects.On(defect.LogAfterUpToDate) && !l.config.Observer:
 		l.joinEpoch(l.acknowledgeNewLeader)
 	case defects.On(defect.FirstAckCounts):
 		l.logReceived()

@@ -424,7 +424,9 @@ func (l *Learner) acknowledgeNewLeader() {
 	}
 	l.received = l.received[l.committed:]
 	l.send(jute.PacketAck, EpochStart(l.epoch), nil)
-	l.acknowledge(l.received)
+	if !l.config.Defects.On(defect.AckNewLeaderBeforeLog) { // then it is the log that says when it has them
+		l.acknowledge(l.received)
+	}
 }
 
 // acknowledge sends the ACKs of transactions that came with the synchronisation.
