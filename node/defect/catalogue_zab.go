@@ -157,7 +157,7 @@ var zabCatalogue = []Description{
 			"tree, with <1,5>, before anybody has followed it. The others go on without it, and tell it to truncate to <1,4>. " +
 			"It cuts its log and reads its newest snapshot back: <1,5> lives on, on this server alone.",
 		Guarantees: []string{"convergence", "session-order"},
-		Inside:     []string{"same-tree", "one-log", "zxids-rise", "committed-agree"},
+		Inside:     []string{"same-tree", "one-log", "zxids-rise", "serves-history", "committed-agree"},
 		Workloads:  []string{"register", "set"}, Nemeses: []string{"partition-leader"}, NeedsSilence: true, SimulatorOnly: true,
 	},
 	{
