@@ -281,6 +281,14 @@ func (c *Client) Get(path string) *Call {
 	return c.ask(jute.OpGetData, path, jute.GetDataRequest{Path: path})
 }
 
+// CreateEphemeral asks for a znode that ends with the session.
+func (c *Client) CreateEphemeral(path string) *Call {
+	return c.ask(jute.OpCreate, path, jute.CreateRequest{Path: path, Data: c.value(), ACL: jute.OpenACL(), Flags: jute.FlagEphemeral})
+}
+
+// CloseSession ends the session.
+func (c *Client) CloseSession() *Call { return c.ask(jute.OpCloseSession, "", nil) }
+
 // Reconfig asks for some members to join, or to change their roles, and for others to leave.
 func (c *Client) Reconfig(joining, leaving string) *Call {
 	return c.ask(jute.OpReconfig, "", jute.ReconfigRequest{JoiningServers: joining, LeavingServers: leaving, CurConfigID: -1})
