@@ -21,6 +21,7 @@ type Options struct {
 	WarmUp          time.Duration // of every load before the first round, for Java's compiler above all
 	TickTime        time.Duration
 	Loads           []string // short names of loads; empty for all
+	Large           bool     // measures a million znodes and 10,000 sessions as well
 	SkipLoads       bool
 	SkipRestarts    bool   // leaves out how long starts take, and the leader's kill
 	Binary          string // the ordeal program that runs as a member
@@ -82,6 +83,7 @@ type Implementation struct {
 	Loads    map[string]*Measured
 	Resident float64         // bytes, the mean of the members after the loads
 	Start    []time.Duration // from the first process to sessions at all members, one a round
+	Large    *Large          // nil unless asked for
 	Gap      []time.Duration // the longest without a write after the leader's kill -9, one a round
 }
 
@@ -113,6 +115,13 @@ func Run(ctx context.Context, options Options) (result *Result, err error) {
 		for _, i := range inTurn(result.Implementations, round) {
 			options.say("round %d of %d: %s starts, and loses its leader", round+1, options.Rounds, i.Name)
 			if err := i.restart(ctx, &options); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if options.Large {
+		for _, i := range result.Implementations {
+			if err := i.large(ctx, &options); err != nil {
 				return nil, err
 			}
 		}
@@ -172,7 +181,7 @@ func (r *Result) loads(ctx context.Context) (err error) {
 				if err != nil {
 					return err
 				}
-				i.Loads[l.name].add(m)
+				i.Loads[l.name].keepBest(m)
 			}
 		}
 	}

@@ -35,6 +35,7 @@ type connection struct {
 	xid    int32
 	sent   []time.Time // of requests in flight, in order
 	id     int64       // of the session
+	zxid   int64       // of the last reply
 	passwd []byte
 }
 
@@ -155,6 +156,7 @@ func (c *connection) reply() (jute.Code, time.Duration, error) {
 		}
 		size := int(int32(binary.BigEndian.Uint32(header)))
 		xid := int32(binary.BigEndian.Uint32(header[4:]))
+		zxid := int64(binary.BigEndian.Uint64(header[8:]))
 		code := jute.Code(int32(binary.BigEndian.Uint32(header[16:])))
 		if size < replyHeaderBytes || size > replyBytesMax {
 			return 0, 0, fmt.Errorf("a reply of %d bytes", size)
@@ -168,6 +170,7 @@ func (c *connection) reply() (jute.Code, time.Duration, error) {
 		if oldest := c.xid - int32(len(c.sent)) + 1; xid != oldest {
 			return 0, 0, fmt.Errorf("reply %d came where %d was due", xid, oldest)
 		}
+		c.zxid = zxid
 		took := time.Since(c.sent[0])
 		c.sent = c.sent[1:]
 		return code, took, nil

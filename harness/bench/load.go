@@ -131,7 +131,7 @@ func (l load) asker(c *connection, seed uint64) func() {
 
 func newHistogram() *hdrhistogram.Histogram { return hdrhistogram.New(1, latencyMax, 3) }
 
-// Measured is what a load did in one or several rounds.
+// Measured is what a load did in one round.
 type Measured struct {
 	Seconds float64
 	Latency *hdrhistogram.Histogram // microseconds
@@ -139,14 +139,12 @@ type Measured struct {
 	Servers, Generator time.Duration
 }
 
-func (m *Measured) add(other Measured) {
-	if m.Latency == nil {
-		m.Latency = newHistogram()
+// keepBest keeps the round with the higher rate: whatever else a machine does can only slow a round
+// down, so the best one tells most of the server.
+func (m *Measured) keepBest(other Measured) {
+	if m.Latency == nil || other.Rate() > m.Rate() {
+		*m = other
 	}
-	m.Seconds += other.Seconds
-	m.Servers += other.Servers
-	m.Generator += other.Generator
-	m.Latency.Merge(other.Latency)
 }
 
 // Rate is operations a second.

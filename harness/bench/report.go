@@ -58,6 +58,9 @@ func (r *Result) Rows() []Row {
 		})
 	}
 	add("resident memory of a member", "MiB", residentTarget, true, func(i *Implementation) float64 { return i.Resident / (1 << 20) })
+	if node.Large != nil && apache.Large != nil {
+		rows = append(rows, largeRows(node.Large, apache.Large)...)
+	}
 	if len(node.Start) == 0 {
 		return rows
 	}
@@ -108,7 +111,7 @@ func (r *Result) Print(out io.Writer) error {
 	for _, i := range r.Implementations {
 		fmt.Fprintf(out, "%s: %s\n", i.Name, i.Version)
 	}
-	fmt.Fprintf(out, "Three members and the load on one machine; %d rounds of %v; fsync on; values of %d bytes; tickTime %v.\n",
+	fmt.Fprintf(out, "Three members and the load on one machine; the best of %d rounds of %v; fsync on; values of %d bytes; tickTime %v.\n",
 		r.Options.Rounds, r.Options.Duration, valueBytes, r.Options.TickTime)
 	fmt.Fprintf(out, "A write of one value made durable (fdatasync, median): %.3f ms.\n\n", milliseconds(r.Fdatasync))
 	if rows == nil {

@@ -21,7 +21,6 @@ import (
 )
 
 const (
-	members = 3
 	// serveTimeout bounds the wait for an ensemble that starts or has lost its leader.
 	serveTimeout = 60 * time.Second
 	// tryPause is the pause between two looks at a server that does not serve yet.
@@ -64,14 +63,14 @@ func (o *Options) start(ctx context.Context, implementation ensemble.Implementat
 func (s *servers) serve(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, address := range s.addresses() {
-		group.Go(func() error { return awaitSession(ctx, address) })
+		group.Go(func() error { return awaitSession(ctx, address, serveTimeout) })
 	}
 	return group.Wait()
 }
 
 // awaitSession waits until a member gives out a session, which is a write of the whole ensemble.
-func awaitSession(ctx context.Context, address string) error {
-	ctx, cancel := context.WithTimeout(ctx, serveTimeout)
+func awaitSession(ctx context.Context, address string, patience time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for {
 		c, err := try(ctx, address)
@@ -79,7 +78,7 @@ func awaitSession(ctx context.Context, address string) error {
 			return c.close()
 		}
 		if !pause(ctx, tryPause) {
-			return fmt.Errorf("bench: %s does not serve within %v: %w", address, serveTimeout, err)
+			return fmt.Errorf("bench: %s does not serve within %v: %w", address, patience, err)
 		}
 	}
 }
