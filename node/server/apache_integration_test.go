@@ -152,12 +152,11 @@ func normalised(from *tree.Tree) []string {
 		if from.IsEphemeral(owner) && owner != 0 {
 			owner = 1
 		}
-		data := znode.Data
-		duel.SortACL(znode.ACL)
 		if path == "/zookeeper/config" {
-			data = nil // addresses
+			return true // each server fills it in when it serves
 		}
-		lines = append(lines, fmt.Sprintln(path, data, znode.ACL, counter(stat.Czxid), counter(stat.Mzxid), counter(stat.Pzxid),
+		duel.SortACL(znode.ACL)
+		lines = append(lines, fmt.Sprintln(path, znode.Data, znode.ACL, counter(stat.Czxid), counter(stat.Mzxid), counter(stat.Pzxid),
 			stat.Version, stat.Cversion, stat.Aversion, owner))
 		return true
 	})

@@ -392,6 +392,9 @@ func (s *stream) nonsense(c *Client) {
 			frame = requestFrame(c.xid, op, body)
 		}
 	}
+	if op == jute.OpGetAllChildrenNumber && len(frame) >= 12 && binary.BigEndian.Uint32(frame[8:]) == 0 {
+		return
+	}
 	if slices.Contains(nullPathless, op) && len(frame) >= 12 && int32(binary.BigEndian.Uint32(frame[8:])) == -1 {
 		return
 	}
