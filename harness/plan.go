@@ -21,6 +21,7 @@ const (
 	DriverAuto      = "auto" // container where an engine answers, else process
 	DriverContainer = "container"
 	DriverProcess   = "process"
+	DriverSim       = "sim" // one process, virtual time
 )
 
 // Defaults of a plan.
@@ -256,10 +257,14 @@ func setDefault[T comparable](field *T, value T) {
 func (p *Plan) checkNames() error {
 	switch p.Driver {
 	case DriverAuto, DriverContainer, DriverProcess:
-	case "sim":
-		return usage("the simulator is not built yet: use --driver container or process")
+	case DriverSim:
+		for _, implementation := range p.Implementations {
+			if implementation != ensemble.Node {
+				return usage("--driver sim runs our own node alone, not %q", implementation)
+			}
+		}
 	default:
-		return usage("unknown driver %q; known are auto, container and process", p.Driver)
+		return usage("unknown driver %q; known are auto, container, process and sim", p.Driver)
 	}
 	for _, name := range p.Workloads {
 		if !slices.Contains(workloads.Names(), name) {

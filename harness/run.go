@@ -46,6 +46,9 @@ func Run(ctx context.Context, plan Plan) (*results.Verdict, error) {
 	if err != nil {
 		return nil, err
 	}
+	if plan.Driver == DriverSim {
+		return simulate(ctx, plan)
+	}
 	choice, err := chooseDriver(ctx, plan)
 	if err != nil {
 		return nil, err

@@ -178,9 +178,8 @@ type driver struct {
 	done       int // operations that were answered
 }
 
-func (w *World) newDriver(number int, members []int) *driver {
+func (w *World) newDriver(workload string, number int, members []int) *driver {
 	c := &w.config
-	workload := c.Workload
 	d := &driver{world: w, number: number, timerAt: -1}
 	d.session = client.NewSession(client.Config{
 		Client: number, Workload: workload, Members: members, SessionTimeout: c.SessionTimeout,

@@ -189,11 +189,23 @@ func drawTurns(r *rand.Rand, c *Config, at, to time.Duration) (turns []*Fault, e
 			turns = append(turns, f)
 		}
 		if r.IntN(3) > 0 {
-			turns = append(turns, drawFault(r, c, "ambush", at, to))
+			turns = append(turns, drawAmbush(r, at, min(2*length, to-at)))
 		}
 		at += length
 	}
 	return turns, at
+}
+
+// joining are the points at which a member joins a leader.
+var joining = []string{"WriteCurrentEpoch", "WriteCurrentEpoch", "Sync", "InstallSnapshot", "Truncate", "NEWLEADER", "SNAP", "DIFF", "UPTODATE", "ACKEPOCH", "LEADERINFO"}
+
+// drawAmbush draws the end of a member that joins a leader, for as long as it takes others to take
+// over.
+func drawAmbush(r *rand.Rand, at, length time.Duration) *Fault {
+	return &Fault{
+		At: at.Round(time.Millisecond), Point: joining[r.IntN(len(joining))], Nth: 1 + r.IntN(3),
+		Kind: pickOne(r, faultPower, faultPower, faultCrash, faultReset, faultIsolate), Who: whoReceiver, For: max(length, 0).Round(time.Millisecond),
+	}
 }
 
 func drawFault(r *rand.Rand, c *Config, kind string, at, to time.Duration) *Fault {

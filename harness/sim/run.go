@@ -215,26 +215,34 @@ func (w *World) phases(script []Decision) {
 		w.broken("start", "members do not all serve %v after the start: %v", w.now, w.members)
 		return
 	}
-	workload, err := workloads.Get(w.config.Workload)
-	if err != nil {
-		panic(fmt.Sprintf("sim: the workload was checked before: %v", err))
+	if w.shares == nil {
+		workload, err := workloads.Get(w.config.Workload)
+		if err != nil {
+			panic(fmt.Sprintf("sim: the workload was checked before: %v", err))
+		}
+		w.shares = []Share{{workload, w.config.Clients}}
 	}
 	w.phase(phaseSetup)
-	if !w.perform(w.config.Clients+1, w.everybody(), workload.Setup()) {
-		w.broken("clients-served", "the setup is not done %v after the start", w.now)
-		return
+	for i, share := range w.shares {
+		if !w.perform(share.Workload, w.config.Clients+1+i, w.everybody(), share.Workload.Setup()) {
+			w.broken("clients-served", "the setup is not done %v after the start", w.now)
+			return
+		}
 	}
-	w.load(workload, script)
+	w.load(script)
 	if w.violation == nil {
 		w.heal()
 	}
 	if w.violation == nil {
-		w.final(workload)
+		w.final()
 	}
 }
 
 func (w *World) phase(name string) {
 	w.tell("PHASE %s", name)
+	if w.progress != nil {
+		w.progress(name, 0)
+	}
 	w.record(history.Event{Kind: history.Phase, Text: name})
 }
 
@@ -247,8 +255,8 @@ func (w *World) everybody() []int {
 }
 
 // perform lets one client do requests, each until it is answered, and close its session.
-func (w *World) perform(number int, members []int, requests []history.Request) bool {
-	d := w.newDriver(number, members)
+func (w *World) perform(workload workloads.Workload, number int, members []int, requests []history.Request) bool {
+	d := w.newDriver(workload.Name(), number, members)
 	d.list, d.working = slices.Clone(requests), true
 	d.step()
 	if !w.runUntil(w.now+setupBound, lookEvery, d.idle) {
@@ -259,16 +267,22 @@ func (w *World) perform(number int, members []int, requests []history.Request) b
 }
 
 // load lets clients work while faults come.
-func (w *World) load(workload workloads.Workload, script []Decision) {
+func (w *World) load(script []Decision) {
 	w.phase(phaseLoad)
 	c := &w.config
 	w.loadStart, w.loadEnd, w.faultsOn = w.now, w.now+c.Load, true
-	machines := workload.Clients(c.Clients, c.Seed)
+	var machines []workloads.Client
+	var names []string
+	for _, share := range w.shares {
+		for _, machine := range share.Workload.Clients(share.Clients, c.Seed) {
+			machines, names = append(machines, machine), append(names, share.Workload.Name())
+		}
+	}
 	for i := range c.Clients {
 		order := w.everybody()
 		// Each client tries the members in an order of its own.
 		turn := int(mix(w.source.noise+uint64(i)*7) % uint64(len(order)))
-		d := w.newDriver(i+1, append(order[turn:], order[:turn]...))
+		d := w.newDriver(names[i], i+1, append(order[turn:], order[:turn]...))
 		d.working = true
 		w.clients = append(w.clients, d)
 		if w.source.scripted {
@@ -285,8 +299,22 @@ func (w *World) load(workload workloads.Workload, script []Decision) {
 			w.lay(f)
 		}
 	}
+	w.unleash()
+	if w.progress != nil {
+		w.after(progressPause, w.tellProgress)
+	}
 	w.runTo(w.loadEnd)
 	w.faultsOn, w.ambushes = false, nil
+}
+
+// progressPause is how often, in virtual time, the progress of a planned load is told.
+const progressPause = time.Second
+
+func (w *World) tellProgress() {
+	if w.now < w.loadEnd {
+		w.progress(phaseLoad, w.now-w.loadStart)
+		w.after(progressPause, w.tellProgress)
+	}
 }
 
 // heal wants liveness once faults are over: first of a quorum while the others are out of reach, then
@@ -400,13 +428,17 @@ func (w *World) endClients() bool {
 }
 
 // final reads what the members hold.
-func (w *World) final(workload workloads.Workload) {
+func (w *World) final() {
 	w.phase(phaseFinal)
-	number := w.config.Clients + 1
+	number := w.config.Clients + len(w.shares)
 	for _, m := range w.members {
-		if requests := workload.Final(); len(requests) > 0 && w.accepts(m) {
+		for _, share := range w.shares {
+			requests := share.Workload.Final()
+			if len(requests) == 0 || !w.accepts(m) {
+				continue
+			}
 			number++
-			if !w.perform(number, []int{m.id}, requests) {
+			if !w.perform(share.Workload, number, []int{m.id}, requests) {
 				w.broken("clients-served", "final reads at member %d are not answered within %v", m.id, setupBound)
 				return
 			}
@@ -417,7 +449,7 @@ func (w *World) final(workload workloads.Workload) {
 		return
 	}
 	for _, m := range w.members {
-		w.finalTree(m, workload.Root())
+		w.finalTree(m)
 	}
 	w.phase(phaseEnd)
 }
@@ -426,7 +458,7 @@ func (w *World) final(workload workloads.Workload) {
 func (w *World) accepts(m *member) bool { return m.standing.Serving }
 
 // finalTree records what a member has on its disk, and compares it with what it has in memory.
-func (w *World) finalTree(m *member, root string) {
+func (w *World) finalTree(m *member) {
 	recovered := m.disk.state().Tree
 	if recovered.Digest() != m.standing.Digest {
 		w.broken("same-tree", "member %d's tree, read back from its disk, is another than that in its memory", m.id)
@@ -434,7 +466,10 @@ func (w *World) finalTree(m *member, root string) {
 	}
 	count := 0
 	recovered.Walk(func(path string, z tree.Znode) bool {
-		if path != root && !strings.HasPrefix(path, root+"/") {
+		ours := slices.ContainsFunc(w.shares, func(s Share) bool {
+			return path == s.Workload.Root() || strings.HasPrefix(path, s.Workload.Root()+"/")
+		})
+		if !ours {
 			return true
 		}
 		count++

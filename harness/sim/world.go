@@ -40,6 +40,10 @@ type World struct {
 	clients   []*driver
 	numbers   client.Numbers
 	ambushes  []*ambush
+	shares    []Share // the workloads and their clients
+	nemeses   []Turn  // of a planned run
+	injected  []injected
+	progress  func(phase string, load time.Duration)
 	active    int           // faults that are on
 	quiet     time.Duration // since when none is
 	faultsOn  bool          // between the beginning and the end of the load

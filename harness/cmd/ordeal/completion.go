@@ -17,7 +17,7 @@ func complete(command *cobra.Command) {
 	}
 	for flag, words := range map[string][]string{
 		"implementation": {"node", "apache", "image:"},
-		"driver":         {harness.DriverAuto, harness.DriverContainer, harness.DriverProcess},
+		"driver":         {harness.DriverAuto, harness.DriverContainer, harness.DriverProcess, harness.DriverSim},
 		"workload":       workloads.Names(),
 		"nemesis":        nemesis.Names(),
 		"defect":         defects,

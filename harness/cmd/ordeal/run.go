@@ -55,7 +55,7 @@ to stderr. Ctrl-C once ends the load early, heals, and judges what there is; twi
 	f.StringSliceVar(&flags.implementations, "implementation", []string{string(ensemble.Node)}, "what the members run: node, apache or image:REF; one for all, or one for each member")
 	f.IntVar(&plan.Members, "members", 0, fmt.Sprintf("number of members, observers included (default %d)", harness.DefaultMembers))
 	f.IntVar(&plan.Observers, "observers", 0, "how many of the members observe")
-	f.StringVar(&plan.Driver, "driver", harness.DriverAuto, "how members are run: auto, container or process")
+	f.StringVar(&plan.Driver, "driver", harness.DriverAuto, "how members are run: auto, container, process, or sim for virtual time")
 	f.StringSliceVar(&plan.Workloads, "workload", nil, "what clients do (default: all workloads)")
 	f.StringSliceVar(&plan.Nemeses, "nemesis", nil, "what is done to the ensemble; several take turns (default mixed)")
 	f.DurationVar(&plan.Duration, "duration", harness.DefaultDuration, "length of the load")
