@@ -151,6 +151,11 @@ func (r *Result) printAlone(out io.Writer) error {
 			fmt.Fprintf(table, "%s\t%s\t%s/s\tp50 %.3f ms\tp99 %.3f ms\t%.1f µs/operation\t\n", i.Name, l.name, figure(m.Rate()), m.Percentile(50), m.Percentile(99), m.PerOperation())
 		}
 		fmt.Fprintf(table, "%s\tresident\t%.1f MiB\t\t\t\n", i.Name, i.Resident/(1<<20))
+		if i.Large != nil {
+			for _, row := range largeRows(i.Large, &Large{}) {
+				fmt.Fprintf(table, "%s\t%s\t%s %s\t\t\t\n", i.Name, row.What, figure(row.Node), row.Unit)
+			}
+		}
 		if len(i.Start) > 0 {
 			fmt.Fprintf(table, "%s\tstart\t%.3f s\tgap\t%.3f s\t\n", i.Name, median(i.Start).Seconds(), median(i.Gap).Seconds())
 		}
