@@ -3,6 +3,7 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -127,12 +128,16 @@ func report(t *testing.T, d *duel.Duel, seed uint64) {
 	}
 }
 
-// sameDisk compares what two servers would start with. That each tree is the one whose digests its own
-// server wrote, ReadDir makes sure.
+// sameDisk compares what two servers would start with. That our tree is the one whose digests our server wrote,
+// ReadDir makes sure. Apache's server foretells some digests wrong, and says so in its own log.
 func sameDisk(t *testing.T, apache, ours string) {
 	t.Helper()
 	theirs, err := store.ReadDir(apache, "")
-	require.NoError(t, err)
+	if wrong := (*store.DigestError)(nil); errors.As(err, &wrong) {
+		t.Logf("Apache's digests are not those of its own tree: %v", wrong)
+	} else {
+		require.NoError(t, err)
+	}
 	mine, err := store.ReadDir(ours, "")
 	require.NoError(t, err)
 	expected, found := normalised(theirs.Tree), normalised(mine.Tree)

@@ -36,7 +36,7 @@ const SuperDigest = "super:lK75jTNcA+U9vtVEw5vB51mj/w4="
 const apacheHeap = "-Xmx256m"
 
 // patience bounds every wait; it only ends tests that fail.
-const patience = 60 * time.Second
+const patience = 2 * time.Minute
 
 // Apache is one server of Apache ZooKeeper.
 type Apache struct {
