@@ -157,3 +157,15 @@ func Test2247(t *testing.T) {
 	s.requireNode(third, "/b", jute.Ok)
 	s.converge()
 }
+
+// Epochs run out of numbers again and again (2789, 4883): each time another one begins, nothing acknowledged is lost and
+// no zxid is given twice.
+func Test1277(t *testing.T) {
+	w := world.New(world.Options{Seed: 1, Voters: 3, Clients: 3, FirstCounter: 0xffffffff - 40})
+	w.Start()
+	w.RunFor(30 * time.Second)
+	require.NoError(t, w.Violation())
+	require.Greater(t, w.Members[0].State().Epoch, int64(5))
+	w.Settle()
+	require.NoError(t, w.Violation())
+}

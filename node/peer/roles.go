@@ -57,7 +57,7 @@ func (p *Peer) follow(decision election.Decision) {
 		p.leader = zab.NewLeader(zab.LeaderConfig{
 			MyID: p.config.MyID, Membership: p.membership, LastSeen: p.lastSeen, Reconfig: p.config.Reconfig,
 			TickTime: p.config.TickTime, InitLimit: p.config.InitLimit, SyncLimit: p.config.SyncLimit,
-			AcceptedEpoch: p.acceptedEpoch, CurrentEpoch: p.currentEpoch, EpochSeen: p.epochSeen,
+			AcceptedEpoch: p.acceptedEpoch, CurrentEpoch: p.currentEpoch, EpochSeen: p.epochSeen, FirstCounter: p.config.FirstCounter,
 			History: p.history, Reader: p.config.Reader, SnapshotSizeFactor: p.config.SnapshotSizeFactor,
 			SyncByQuorum: p.config.SyncByQuorum, Defects: p.config.Defects, Log: p.log,
 		}, p.now.Elapsed, leaderHost{p})
@@ -109,7 +109,7 @@ func (p *Peer) startServer(role pipeline.Role, epoch int64) {
 		outstandingMax /= max(len(p.membership.Voters())-1, 1) // as Apache shares the limit
 	}
 	p.server = pipeline.New(pipeline.Config{
-		Role: role, ServerID: serverID, Epoch: epoch,
+		Role: role, ServerID: serverID, Epoch: epoch, FirstCounter: p.config.FirstCounter,
 		TickTime: p.config.TickTime, SessionTimeoutMin: p.config.SessionTimeoutMin, SessionTimeoutMax: p.config.SessionTimeoutMax,
 		LocalSessions: p.config.LocalSessions, LocalSessionsUpgrading: p.config.LocalSessionsUpgrading,
 		ThrottleMax: p.config.ThrottleMax, ThrottleKeepStale: p.config.ThrottleKeepStale, ThrottledOpWait: p.config.ThrottledOpWait,

@@ -52,6 +52,8 @@ type Config struct {
 	ServerID int64 // the top byte of session ids; 1 for standalone
 	// Epoch is the epoch that a leader leads; its transactions are numbered Epoch<<32 + 1 and on.
 	Epoch int64
+	// FirstCounter is behind which number they begin; 0 but in tests of the end of an epoch.
+	FirstCounter int64
 
 	TickTime          time.Duration
 	SessionTimeoutMin time.Duration

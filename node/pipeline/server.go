@@ -103,7 +103,7 @@ func (s *Server) setUpChain() {
 		s.proposal = &proposalRequestProcessor{
 			next: s.commit, sync: s.sync, leading: s.outputs.Leading, syncByQuorum: s.config.SyncByQuorum,
 		}
-		s.prep = s.newPrep(s.proposal, start)
+		s.prep = s.newPrep(s.proposal, start+s.config.FirstCounter)
 		s.proposal.prep = s.prep
 		s.first = &leaderRequestProcessor{server: s, next: s.prep}
 	case Follower, Observer:

@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"math"
 	"net"
 	"path/filepath"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 	"ordeal/node/defect"
 	"ordeal/node/jute"
 	"ordeal/node/quorum"
+	"ordeal/node/zab"
 )
 
 // Config is a server's whole configuration: what zoo.cfg, myid and the -D properties say, checked. It
@@ -143,6 +145,7 @@ type tuning struct {
 	logPrealloc        int64
 	forceSync          bool
 	leaderServes       bool
+	firstCounter       int64
 	syncByQuorum       bool
 	extendedTypes      bool
 	digestEnabled      bool
@@ -229,6 +232,10 @@ func (p Properties) tune() (tuning, error) {
 	t.fieldMax = t.maxBuffer + max(kib, number("zookeeper.jute.maxbuffer.extrasize", t.maxBuffer, 0))
 	t.logPrealloc = number("zookeeper.preAllocSize", 65536, 0) * kib
 	t.forceSync = flag("zookeeper.forceSync", true)
+	t.firstCounter = number("zookeeper.testingonly.initialZxid", 0, 0)
+	if t.firstCounter != 0 && (t.firstCounter < zab.LateStart || t.firstCounter > math.MaxUint32-2) {
+		keep(fmt.Errorf("property zookeeper.testingonly.initialZxid=%d: want a counter from %d to %d", t.firstCounter, zab.LateStart, math.MaxUint32-2))
+	}
 	t.leaderServes = flag("zookeeper.leaderServes", true)
 	t.syncByQuorum = flag("ordeal.syncByQuorum", true)
 	t.extendedTypes = flag("zookeeper.extendedTypesEnabled", false)

@@ -205,6 +205,7 @@ func (s *shell) openStore(options tree.Options) error {
 		ThrottleMax: int(t.throttleMax), ThrottleKeepStale: !t.throttleDropStale, ThrottledOpWait: t.throttledOpWait,
 		ReadOnlyMode: t.readOnlyMode, LocalSessions: c.LocalSessions, LocalSessionsUpgrading: c.LocalSessionsUpgrading,
 		MaxBuffer:    int(t.maxBuffer),
+		FirstCounter: t.firstCounter,
 		LeaderServes: t.leaderServes, SyncByQuorum: t.syncByQuorum,
 		SuperDigest: t.superDigest, SkipACL: t.skipACL, EnforceQuota: t.enforceQuota,
 		NotificationIntervalMin: t.notificationMin, NotificationIntervalMax: t.notificationMax,

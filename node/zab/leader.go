@@ -26,6 +26,8 @@ type LeaderConfig struct {
 
 	// AcceptedEpoch and CurrentEpoch are what the disk holds.
 	AcceptedEpoch, CurrentEpoch int64
+	// FirstCounter is behind which number transactions begin in this epoch; 0 but in tests.
+	FirstCounter int64
 	// EpochSeen is the highest epoch that this server has ever heard another one accepted.
 	EpochSeen int64
 	// History ends with the last transaction of the log, all of it applied to the tree.
@@ -225,8 +227,8 @@ func (l *Leader) currentSaved() {
 	}
 	l.phase = synchronising
 	l.deadline = l.now + l.initTime()
-	l.broadcast.lastProposed = EpochStart(l.epoch)
-	l.broadcast.lastCommitted = EpochStart(l.epoch)
+	l.broadcast.lastProposed = EpochStart(l.epoch) + l.config.FirstCounter
+	l.broadcast.lastCommitted = l.broadcast.lastProposed
 	for _, h := range l.snapshotOfHandlers() {
 		if h.state == awaitingQuorum {
 			l.synchronise(h)

@@ -58,7 +58,7 @@ func (m *Member) Boot() {
 	w.trace("boot %d", m.ID)
 	m.guard(func() {
 		m.peer = peer.New(peer.Config{
-			MyID: m.ID, Membership: m.membership, LastSeen: m.lastSeen, Reconfig: w.options.Reconfig, SkipACL: true,
+			MyID: m.ID, Membership: m.membership, LastSeen: m.lastSeen, Reconfig: w.options.Reconfig, FirstCounter: w.options.FirstCounter, SkipACL: true,
 			TickTime: TickTime, InitLimit: initLimit, SyncLimit: syncLimit,
 			SessionTimeoutMin: 2 * TickTime, SessionTimeoutMax: 20 * TickTime,
 			SnapCount: w.options.SnapCount, SnapshotSizeFactor: 0.33, CommitLogCount: w.options.CommitLogCount,

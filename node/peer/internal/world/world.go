@@ -34,6 +34,8 @@ type Options struct {
 	// now and then.
 	Joining  int
 	Reconfig bool
+	// FirstCounter is where epochs begin to number transactions.
+	FirstCounter int64
 	// Groups is text for the membership that divides it into groups.
 	Groups  string
 	Defects defect.Set
