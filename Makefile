@@ -12,7 +12,7 @@ STREAM ?= 200000
 
 export CGO_ENABLED = 0
 
-.PHONY: run build test unit race integration differential lint deps bench power clean
+.PHONY: run build test unit race integration differential lint deps bench power catalogue clean
 
 run: build ## build and run the default test: make run DRIVER=process ARGS='--duration 20s'
 	bin/ordeal run --driver $(DRIVER) $(ARGS)
@@ -49,6 +49,9 @@ bench: build ## measure speed, at last beside Apache ZooKeeper: benchmarks asser
 
 power: build ## does the toolkit find every planted defect, and nothing in sound servers?
 	bin/ordeal power $(ARGS)
+
+catalogue: build ## how fast does the simulator find every planted defect? writes node/defect/README.md
+	bin/ordeal repro --measure node/defect/README.md
 
 clean: ## remove what was built, and what killed runs left behind
 	-[ -x bin/ordeal ] && bin/ordeal clean

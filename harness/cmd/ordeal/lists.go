@@ -16,7 +16,11 @@ func newDefects() *cobra.Command {
 	return list("defects", "List the bugs that can be planted in our own node", "  ordeal defects\n  ordeal run --defect skip-trunc",
 		func(line func(...string)) {
 			for _, d := range defect.Catalogue {
-				line(string(d.Name), d.Summary, d.Issue)
+				where := ""
+				if d.SimulatorOnly {
+					where = "simulator only"
+				}
+				line(string(d.Name), d.Summary, d.Issue, where)
 			}
 		})
 }
