@@ -239,7 +239,7 @@ func (s *Server) plainRead(op jute.OpCode, decoder *jute.Decoder, ids []jute.Id)
 	switch op {
 	case jute.OpExists, jute.OpGetData, jute.OpGetChildren, jute.OpGetChildren2:
 		path, watch := decoder.String(), decoder.Bool()
-		if watch || decoder.Err() != nil {
+		if watch || path == "" || decoder.Err() != nil { // "" may stand for null, which is refused
 			return nil, 0, false
 		}
 		switch op {
@@ -255,7 +255,7 @@ func (s *Server) plainRead(op jute.OpCode, decoder *jute.Decoder, ids []jute.Id)
 		return body, code, true
 	case jute.OpGetACL:
 		path := decoder.String()
-		if decoder.Err() != nil {
+		if path == "" || decoder.Err() != nil {
 			return nil, 0, false
 		}
 		body, code = s.getACL(path, ids)
