@@ -18,8 +18,10 @@ import (
 // TLS on the client port and between members, with Apache's properties (X509Util).
 
 const (
-	// handshakeTimeout bounds a TLS handshake.
-	handshakeTimeout = 5 * time.Second
+	// handshakeTimeout bounds a TLS handshake. It is long because Apache's server looks its caller's
+	// name up in the middle of it, and takes no other caller meanwhile: to give up and call again
+	// would only put more in its way.
+	handshakeTimeout = 20 * time.Second
 	// tlsHandshake is the first byte of a TLS connection.
 	tlsHandshake = 0x16
 )
