@@ -183,7 +183,7 @@ const restartPause = 300 * time.Millisecond
 // fatal ends a member that must not go on. That is right if its disk failed, and a bug otherwise.
 func (m *member) fatal(reason error) {
 	w := m.world
-	if !m.disk.failed {
+	if !m.disk.failed && m.disk.broken == 0 {
 		w.broken("fatal", "member %d ends by itself although its disk is sound: %v", m.id, reason)
 		return
 	}

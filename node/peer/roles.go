@@ -137,6 +137,7 @@ func (p *Peer) stopServer() {
 func (p *Peer) leave() {
 	p.log.Info("leaving the role", "role", roleNames[p.role], "reason", p.leaveReason)
 	p.leaveReason = ""
+	served := p.server != nil
 	p.stopServer()
 	if p.leader != nil {
 		p.epochSeen = max(p.epochSeen, p.leader.EpochSeen())
@@ -156,7 +157,7 @@ func (p *Peer) leave() {
 		return
 	}
 	p.role = leaving
-	if p.defective(defect.LeaveLoggerBehind) {
+	if served && p.defective(defect.LeaveLoggerBehind) {
 		p.readBack()
 		p.look()
 		return
