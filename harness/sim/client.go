@@ -313,7 +313,7 @@ func (d *driver) planStep(delay time.Duration) {
 // noticed lets a machine that waits look at once at what it was told.
 func (d *driver) noticed() {
 	if d.waits {
-		d.planStep(0)
+		d.planStep(time.Nanosecond) // after what it was told of: a script then has the same order
 	}
 }
 

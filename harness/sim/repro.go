@@ -111,10 +111,8 @@ func Measure(description defect.Description, options Options, ranges int, budget
 		if broken[r.Found.Guarantee]++; broken[r.Found.Guarantee] == 1 {
 			m.Guarantees = append(m.Guarantees, r.Found.Guarantee)
 		}
-		if m.FoundIn == 1 {
-			if err := r.Shrink(options, shrinkBudget); err != nil {
-				return m, err
-			}
+		// Not every find depends on its decisions alone: then the next one is shrunk.
+		if m.Decisions == 0 && !m.Control && r.Shrink(options, shrinkBudget) == nil {
 			m.Decisions, m.Control = len(r.Script.Decisions), r.Holds()
 		}
 	}

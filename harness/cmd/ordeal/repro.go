@@ -18,13 +18,14 @@ import (
 // The budgets of reproductions.
 const (
 	reproBudget   = 60 * time.Second // of the processor, to find a defect
-	measureRanges = 10
+	rangesDefault = 10               // of seeds, to measure
 )
 
 func newRepro() *cobra.Command {
 	var options sim.Options
 	var strategy, measure string
 	var from uint64
+	var ranges int
 	command := &cobra.Command{
 		Use:   "repro [ISSUE|DEFECT]",
 		Short: "Find a planted defect again, shrink it, and tell its story",
@@ -42,7 +43,7 @@ node as a control. Success is that the same guarantee breaks with the defect, an
 			defer debug.SetGCPercent(debug.SetGCPercent(garbagePercent))
 			switch {
 			case measure != "":
-				return measureCatalogue(command.ErrOrStderr(), measure, options)
+				return measureCatalogue(command.ErrOrStderr(), measure, options, max(ranges, 1))
 			case len(arguments) == 0:
 				return listRepro(command.OutOrStdout())
 			}
@@ -53,6 +54,7 @@ node as a control. Success is that the same guarantee breaks with the defect, an
 	f.StringVar(&strategy, "strategy", string(sim.Strategies[0]), "how decisions are drawn: "+strategyWords())
 	f.Uint64Var(&from, "from", 1, "first seed to try")
 	f.StringVar(&measure, "measure", "", "measure how fast every defect is found, and write the table into this file")
+	f.IntVar(&ranges, "ranges", rangesDefault, "how many ranges of seeds --measure tries")
 	return command
 }
 
@@ -135,7 +137,7 @@ const (
 )
 
 // measureCatalogue writes how fast every defect is found between the markers of a file.
-func measureCatalogue(progress io.Writer, name string, options sim.Options) error {
+func measureCatalogue(progress io.Writer, name string, options sim.Options, ranges int) error {
 	text, err := os.ReadFile(name)
 	if err != nil {
 		return fmt.Errorf("read the file that holds the table: %w", err)
@@ -148,7 +150,10 @@ func measureCatalogue(progress io.Writer, name string, options sim.Options) erro
 	var b strings.Builder
 	b.WriteString("| issue | defect | what breaks | found in | events (median) | CPU s (median) | decisions left | control holds |\n|---|---|---|---|---|---|---|---|\n")
 	for _, d := range defect.Catalogue {
-		m, err := sim.Measure(d, options, measureRanges, reproBudget, shrinkTime)
+		if d.Issue == "" {
+			continue
+		}
+		m, err := sim.Measure(d, options, ranges, reproBudget, shrinkTime)
 		if err != nil {
 			return err
 		}
