@@ -256,6 +256,9 @@ func (d *modelDisk) carryOut(operation disk.Operation) disk.Result {
 		if operation.Epoch < d.current {
 			w.broken("epochs-rise", "member %d joins epoch %d after %d", d.owner.id, operation.Epoch, d.current)
 		}
+		if began, known := w.inside.beginnings[operation.Epoch]; known && !d.holds(began) {
+			w.broken("epoch-has-history", "member %d joins epoch %d, which began with %s, and that is not on its disk", d.owner.id, operation.Epoch, zxidWord(began))
+		}
 		d.current = operation.Epoch
 	case disk.InstallSnapshot:
 		snapshot := operation.Snapshot

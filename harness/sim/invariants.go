@@ -26,6 +26,7 @@ var insideGuarantees = map[string]string{
 	"fatal":             "A member ends by itself only if its disk fails.",
 	"no-livelock":       "An ensemble comes to rest: events do not follow one another without end.",
 	"serves-history":    "A member serves once it has applied all that its leader's epoch began with.",
+	"epoch-has-history": "Who joins an epoch on disk has all that it began with on disk.",
 	"elected":           "Who begins to lead has the votes of a quorum.",
 	"no-usurper":        "A member that comes back to an ensemble with a leader follows it.",
 	"leader-starts":     "A leader whose NEWLEADER a quorum has acknowledged leads.",

@@ -115,7 +115,7 @@ var zabCatalogue = []Description{
 			"<1,4> and NEWLEADER. A writes that it is in epoch 2, and dies before <1,4> is in its log. C dies too. When A and B " +
 			"start, A's later epoch beats B's longer log: A leads, and B is told to truncate <1,4>, which was committed.",
 		Guarantees: []string{"durability", "linearizable"},
-		Inside:     []string{"committed-durable", "committed-agree", "one-log"},
+		Inside:     []string{"epoch-has-history", "committed-durable", "committed-agree", "one-log"},
 		Workloads:  []string{"register", "set"}, Nemeses: []string{"power-loss"}, NeedsPowerLoss: true, SimulatorOnly: true,
 	},
 	{
