@@ -54,7 +54,7 @@ var zabCatalogue = []Description{
 			"later. The transactions in between are never made good. In the report one of them ended a session, whose " +
 			"ephemeral znode stayed on that server for ever.",
 		Guarantees: []string{"ephemerals", "convergence", "durability"},
-		Inside:     []string{"one-log", "committed-agree", "committed-durable", "same-tree", "zxids-rise"},
+		Inside:     []string{"one-log", "committed-agree", "committed-durable", "same-tree", "zxids-rise", "all-serve"},
 		Workloads:  []string{"register", "set", "lock"}, Nemeses: []string{"rolling"}, SimulatorOnly: true,
 	},
 	{
@@ -65,7 +65,7 @@ var zabCatalogue = []Description{
 			"there, and what it sends is appended behind the forgotten proposal. After a restart the log is read back: " +
 			"with a transaction that nobody else has, or that stands twice.",
 		Guarantees: []string{"convergence", "durability", "session-order"},
-		Inside:     []string{"one-log", "zxids-rise", "committed-agree", "committed-durable", "same-tree"},
+		Inside:     []string{"one-log", "zxids-rise", "committed-agree", "committed-durable", "same-tree", "serves-history"},
 		Workloads:  []string{"register", "set"}, Nemeses: []string{"partition-leader"}, SimulatorOnly: true,
 	},
 	{
@@ -168,7 +168,7 @@ var zabCatalogue = []Description{
 			"comes later. Once there is room again it logs <1,6>: after a restart <1,5> is missing, and nobody sees it, for " +
 			"the server's last zxid is the greatest.",
 		Guarantees: []string{"durability", "convergence"},
-		Inside:     []string{"one-log", "committed-durable", "committed-agree", "same-tree", "ack-on-disk"},
+		Inside:     []string{"one-log", "committed-durable", "committed-agree", "same-tree", "ack-on-disk", "zxids-rise"},
 		Workloads:  []string{"register", "set"}, Nemeses: []string{"mixed"}, SimulatorOnly: true,
 	},
 	{
