@@ -39,7 +39,7 @@ type member struct {
 }
 
 // elapsed is the member's own monotonic clock.
-func (m *member) elapsed() time.Duration { return m.world.now + m.world.now/1000*m.drift }
+func (m *member) elapsed() time.Duration { return m.world.now + m.world.now*m.drift/1000 }
 
 func (m *member) now() peer.Now {
 	return peer.Now{Elapsed: m.elapsed(), Wall: wallAtZero + m.elapsed().Milliseconds() + m.wallOffset}

@@ -387,15 +387,26 @@ func (w *World) allServe() bool { return w.serve(w.everybody()) }
 // atRest tells whether all members serve and have logged and applied the same. A leader that has had
 // nothing to do yet stands at the start of its epoch: it has applied its log.
 func (w *World) atRest() bool {
-	end := w.members[0].disk.end()
+	last := w.lastTransaction()
+	// A leader stands at the start of its epoch until its first transaction, and so does who was sent its tree.
+	there := func(zxid int64) bool { return zxid == last || zxid > last && zab.Counter(zxid) == 0 }
 	for _, m := range w.members {
-		// A leader stands at the start of its epoch until its first transaction.
-		applied := m.standing.LastZxid == end || m.standing.LastZxid > end && zab.Counter(m.standing.LastZxid) == 0
-		if m.disk.end() != end || !applied || m.disk.busy {
+		if !there(m.disk.end()) || !there(m.standing.LastZxid) || m.disk.busy {
 			return false
 		}
 	}
 	return w.allServe()
+}
+
+// lastTransaction is the last one of any log.
+func (w *World) lastTransaction() int64 {
+	last := int64(0)
+	for _, m := range w.members {
+		if end := m.disk.end(); zab.Counter(end) != 0 {
+			last = max(last, end)
+		}
+	}
+	return last
 }
 
 // endClients wants every operation to come to its end and every session closed, or expired.
@@ -480,7 +491,7 @@ func (w *World) finalTree(m *member) {
 		}}})
 		return true
 	})
-	w.record(history.Event{Kind: history.Final, Member: m.id, Zxid: recovered.LastZxid(), Count: count,
+	w.record(history.Event{Kind: history.Final, Member: m.id, Zxid: w.lastTransaction(), Count: count,
 		Digest: strconv.FormatUint(uint64(recovered.Digest()), 16)})
 }
 
