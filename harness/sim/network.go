@@ -114,7 +114,10 @@ func (p *pipe) deliver() {
 }
 
 // streamChunk is how many znodes of a SNAP's tree pass at a time.
-const streamChunk = 4
+const streamChunk = 8
+
+// streamPause is the longest time between two chunks.
+const streamPause = 200 * time.Microsecond
 
 // stream goes on with the tree behind a SNAP, and tells whether all of it has passed.
 func (p *pipe) stream(item *parcel) bool {
@@ -125,7 +128,8 @@ func (p *pipe) stream(item *parcel) bool {
 	item.picture = append(item.picture, chunk...)
 	item.streamed = done
 	if !done {
-		item.arrives = p.world.now + p.way.base/2
+		// A tree must pass within initLimit, or its learner never joins.
+		item.arrives = p.world.now + min(p.way.base/2, streamPause)
 	}
 	return done
 }
