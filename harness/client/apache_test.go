@@ -81,7 +81,7 @@ func freePort(t testing.TB) int {
 	return 0
 }
 
-func TestApacheAnswersEveryOperation(t *testing.T) {
+func TestIntegrationApacheAnswersEveryOperation(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	member, _ := startApache(t, ctx)
@@ -167,7 +167,7 @@ func TestApacheAnswersEveryOperation(t *testing.T) {
 	require.Equal(t, []string{"connected", "closed", "connected", "closed"}, states)
 }
 
-func TestApacheWalkOfManyZnodes(t *testing.T) {
+func TestIntegrationApacheWalkOfManyZnodes(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	member, _ := startApache(t, ctx)
@@ -207,7 +207,7 @@ func TestApacheWalkOfManyZnodes(t *testing.T) {
 }
 
 // The session survives a kill of the only member, and so do its watches.
-func TestApacheKilledAndStartedAgain(t *testing.T) {
+func TestIntegrationApacheKilledAndStartedAgain(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	member, command := startApache(t, ctx)

@@ -21,9 +21,9 @@ import (
 	"ordeal/workloads"
 )
 
-// TestWorkloadsOnApache runs all workloads on three members of Apache, the leader of which is killed
+// TestIntegrationWorkloadsOnApache runs all workloads on three members of Apache, the leader of which is killed
 // and started again meanwhile.
-func TestWorkloadsOnApache(t *testing.T) {
+func TestIntegrationWorkloadsOnApache(t *testing.T) {
 	if _, err := ensemble.FindApache(); err != nil {
 		if os.Getenv("CI") == "true" {
 			require.NoError(t, err)

@@ -236,9 +236,9 @@ func sameView(t *testing.T, seen map[string]string, recovered *tree.Tree) {
 	require.Equal(t, len(seen), count, "the number of znodes")
 }
 
-// TestReadsWhatApacheWrote kills Apache's server under load and compares what is on its disk with what
+// TestIntegrationReadsWhatApacheWrote kills Apache's server under load and compares what is on its disk with what
 // its clients saw, from each of its snapshots.
-func TestReadsWhatApacheWrote(t *testing.T) {
+func TestIntegrationReadsWhatApacheWrote(t *testing.T) {
 	needApache(t)
 	for _, compression := range []Compression{Plain, Gzip, Snappy} {
 		t.Run(string(compression)+" snapshots", func(t *testing.T) {
@@ -276,10 +276,10 @@ func TestReadsWhatApacheWrote(t *testing.T) {
 	}
 }
 
-// TestReadsWhatAnEnsembleOfApacheWrote kills each server of an ensemble in turn, so that leaders change
+// TestIntegrationReadsWhatAnEnsembleOfApacheWrote kills each server of an ensemble in turn, so that leaders change
 // and learners catch up, then all of them, and reads every disk: there is no false alarm about holes
 // or digests, and what was written last is on each.
-func TestReadsWhatAnEnsembleOfApacheWrote(t *testing.T) {
+func TestIntegrationReadsWhatAnEnsembleOfApacheWrote(t *testing.T) {
 	needApache(t)
 	const members = 3
 	ports := freePorts(t, 3*members)
@@ -329,9 +329,9 @@ func TestReadsWhatAnEnsembleOfApacheWrote(t *testing.T) {
 	}
 }
 
-// TestApacheServesWhatTheStoreWrote goes the other way: our store carries on a directory of Apache's,
+// TestIntegrationApacheServesWhatTheStoreWrote goes the other way: our store carries on a directory of Apache's,
 // and Apache's server then carries on ours.
-func TestApacheServesWhatTheStoreWrote(t *testing.T) {
+func TestIntegrationApacheServesWhatTheStoreWrote(t *testing.T) {
 	needApache(t)
 	for _, compression := range []Compression{Plain, Gzip, Snappy} {
 		t.Run(string(compression)+" snapshots", func(t *testing.T) {

@@ -210,7 +210,7 @@ func writeAtRandom(conn *zk.Conn, home string, random *rand.Rand, writes int) er
 // Apache's server does a bit of everything, with snapshots beside it. Then its log, applied here,
 // gives the digest that it wrote behind each transaction, its snapshots with the rest of the log
 // lead to the same tree, and its clients saw the same.
-func TestApachesLogAndSnapshotsGiveItsTree(t *testing.T) {
+func TestIntegrationApachesLogAndSnapshotsGiveItsTree(t *testing.T) {
 	address, files, stop := startApache(t, "snapCount=60", "extendedTypesEnabled=true")
 	var group errgroup.Group
 	for writer := range 4 {

@@ -170,7 +170,7 @@ var complaints = []string{
 	" ERROR ",
 }
 
-func TestApacheServesWithoutComplaints(t *testing.T) {
+func TestIntegrationApacheServesWithoutComplaints(t *testing.T) {
 	begin := time.Now()
 	r := startApache(t, 4, 1)
 	r.leads()
@@ -193,7 +193,7 @@ func TestApacheServesWithoutComplaints(t *testing.T) {
 	require.Empty(t, r.crashes())
 }
 
-func TestApacheUnderFaults(t *testing.T) {
+func TestIntegrationApacheUnderFaults(t *testing.T) {
 	underFaults(t, func() (*recorded, int) {
 		r := startApache(t, 3, 0)
 		return r, r.leads()
@@ -254,7 +254,7 @@ func underFaults(t *testing.T, start func() (*recorded, int)) {
 	require.Empty(t, r.crashes())
 }
 
-func TestApacheKeepsItsLeaderUnderAOneWayCutBetweenFollowers(t *testing.T) {
+func TestIntegrationApacheKeepsItsLeaderUnderAOneWayCutBetweenFollowers(t *testing.T) {
 	r := startApache(t, 3, 0)
 	leader := r.leads()
 	followers := r.others(leader)
@@ -273,7 +273,7 @@ func TestApacheKeepsItsLeaderUnderAOneWayCutBetweenFollowers(t *testing.T) {
 	require.NoError(t, r.LinksPass(t.Context()))
 }
 
-func TestApacheStandsAloneToo(t *testing.T) {
+func TestIntegrationApacheStandsAloneToo(t *testing.T) {
 	r := startApache(t, 1, 0)
 	r.standsAlone()
 	conn := r.client(1)
@@ -283,7 +283,7 @@ func TestApacheStandsAloneToo(t *testing.T) {
 	require.Contains(t, r.Refuses(), history.PowerLoss)
 }
 
-func TestTwoRunsAtOnceKeepApart(t *testing.T) {
+func TestIntegrationTwoRunsAtOnceKeepApart(t *testing.T) {
 	var ensembles []*recorded
 	for range 2 {
 		ensembles = append(ensembles, startApache(t, 1, 0))

@@ -52,11 +52,11 @@ func startNodes(t *testing.T, members, observers int) (r *recorded, leader int) 
 	return r, leader
 }
 
-func TestNodesUnderFaults(t *testing.T) {
+func TestIntegrationNodesUnderFaults(t *testing.T) {
 	underFaults(t, func() (*recorded, int) { return startNodes(t, 3, 0) })
 }
 
-func TestNodesWithAnObserver(t *testing.T) {
+func TestIntegrationNodesWithAnObserver(t *testing.T) {
 	r, _ := startNodes(t, 4, 1)
 	require.Equal(t, "observer", r.mode(4))
 	conn := r.client(4)
@@ -64,7 +64,7 @@ func TestNodesWithAnObserver(t *testing.T) {
 	r.writes(conn)
 }
 
-func TestNodesKeepWhatWasAcknowledgedThroughAPowerLoss(t *testing.T) {
+func TestIntegrationNodesKeepWhatWasAcknowledgedThroughAPowerLoss(t *testing.T) {
 	r, _ := startNodes(t, 3, 0)
 	conn := r.client(1, 2, 3)
 	defer conn.Close()
@@ -83,8 +83,8 @@ func TestNodesKeepWhatWasAcknowledgedThroughAPowerLoss(t *testing.T) {
 	require.Empty(t, r.crashes())
 }
 
-// TestMixedMembers proves that both implementations elect one another through the mesh.
-func TestMixedMembers(t *testing.T) {
+// TestIntegrationMixedMembers proves that both implementations elect one another through the mesh.
+func TestIntegrationMixedMembers(t *testing.T) {
 	needApache(t)
 	spec := fakeSpec(t.TempDir(), 3)
 	spec.Run, spec.Binary = t.Name(), buildOrdeal(t)
