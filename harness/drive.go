@@ -49,6 +49,7 @@ type crowd struct {
 	start, until time.Duration // of the load, on the history's clock
 	end          context.CancelFunc
 	healed       chan struct{} // closed when sessions may be closed
+	pace         *load.Pace
 }
 
 // startClients lets all clients of all workloads do their steps.
@@ -57,11 +58,8 @@ func (r *run) startClients(ctx context.Context) (*crowd, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.plan.Lull > 0 {
-		pace.WithLulls(r.plan.Burst, r.plan.Lull)
-	}
 	steps, end := context.WithCancel(ctx)
-	c := &crowd{start: r.writer.Now(), end: end, healed: make(chan struct{})}
+	c := &crowd{start: r.writer.Now(), end: end, healed: make(chan struct{}), pace: pace}
 	c.until = c.start + r.plan.Duration
 	list := r.workloads()
 	for i, workload := range list {
@@ -97,6 +95,7 @@ func (r *run) share(workload workloads.Workload, index int, all []workloads.Work
 func (r *run) load(ctx context.Context, c *crowd) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
+	defer c.pace.Silence(false)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return r.unleashAll(ctx, c) })
 	group.Go(func() error {
@@ -116,6 +115,9 @@ func (r *run) load(ctx context.Context, c *crowd) error {
 			now := r.writer.Now()
 			if now >= c.until {
 				return nil
+			}
+			if r.plan.Hush {
+				c.pace.Silence(r.faults.hush(now))
 			}
 			r.plan.Progress(r.progress(PhaseLoad, now-c.start))
 		}

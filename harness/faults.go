@@ -31,6 +31,8 @@ type faults struct {
 	mu      sync.Mutex
 	active  []history.Fault // in the order of their injection
 	applied int             // so far
+	lastOn  time.Duration   // when the latest fault came on
+	lastOff time.Duration   // when the latest one was healed; 0 before
 }
 
 // unleash runs one schedule until the time given, on the clock of the load, or until ctx ends.
@@ -93,6 +95,9 @@ func (f *faults) inject(ctx context.Context, fault history.Fault) error {
 	if err := f.ensemble.Inject(limited, fault); err != nil {
 		return fmt.Errorf("inject %v: %w", fault, err)
 	}
+	f.mu.Lock()
+	f.lastOn = f.now()
+	f.mu.Unlock()
 	f.recorder.Record(history.Event{Time: f.now(), Kind: history.FaultOn, Fault: &fault})
 	return nil
 }
@@ -114,6 +119,7 @@ func (f *faults) heal(ctx context.Context, id int) error {
 	}
 	f.mu.Lock()
 	f.active = slices.DeleteFunc(f.active, func(other history.Fault) bool { return other.ID == id })
+	f.lastOff = f.now()
 	f.mu.Unlock()
 	f.recorder.Record(history.Event{Time: f.now(), Kind: history.FaultOff, Fault: &fault})
 	return nil
@@ -142,6 +148,16 @@ func (f *faults) healAll(ctx context.Context) error {
 	}
 	f.recorder.Record(history.Event{Time: f.now(), Kind: history.Note, Text: "healed: every member serves"})
 	return nil
+}
+
+// hush tells whether a load that falls silent around faults should be silent now.
+func (f *faults) hush(now time.Duration) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.active) > 0 {
+		return now > f.lastOn+hushAfter
+	}
+	return f.lastOff > 0 && now < f.lastOff+hushBeyond
 }
 
 // count is how many faults were applied.

@@ -50,11 +50,11 @@ const (
 	clientsLeast = 12
 )
 
-// Bursts and lulls of defects that show only where no write follows a recovery: the silence is longer
-// than an election takes.
+// With Hush the load falls silent hushAfter after a fault came on, so that writes meet it, and until
+// hushBeyond after the last one was healed, so that no write hides what the recovery did wrong.
 const (
-	silenceBurst = 2 * time.Second
-	silenceLull  = 4 * time.Second
+	hushAfter  = 500 * time.Millisecond
+	hushBeyond = 2 * time.Second
 )
 
 // sessionTicks is the clients' session time-out, in ticks: long enough for an election, short
@@ -73,11 +73,11 @@ type Plan struct {
 	Nemeses         []string // they take turns, each for an equal share of the load
 	Duration        time.Duration
 	Clients         int
-	Rate            float64       // operations a second of all clients together
-	Burst, Lull     time.Duration // load and silence in turn; no silence if Lull is 0
-	Seed            uint64        // 0 draws one
-	Out             string        // folder for stored runs
-	Binary          string        // the program that node members run; default this one
+	Rate            float64 // operations a second of all clients together
+	Hush            bool    // let the load fall silent while faults are on
+	Seed            uint64  // 0 draws one
+	Out             string  // folder for stored runs
+	Binary          string  // the program that node members run; default this one
 	Defect          string
 
 	TickTime  time.Duration
@@ -138,9 +138,6 @@ func (p Plan) resolve() (Plan, error) {
 	if p.Duration < time.Second {
 		return p, usage("--duration %v is too short: a run needs at least 1s", p.Duration)
 	}
-	if p.Lull < 0 || p.Burst < 0 || (p.Lull > 0) != (p.Burst > 0) {
-		return p, usage("--burst %v and --lull %v: give both or none", p.Burst, p.Lull)
-	}
 	if p.Rate <= 0 {
 		return p, usage("--rate %v: it must be more than 0 operations a second", p.Rate)
 	}
@@ -175,9 +172,7 @@ func (p *Plan) resolveDefect() error {
 	if len(p.Nemeses) == 0 {
 		p.Nemeses = description.Nemeses
 	}
-	if p.Lull == 0 && description.NeedsSilence {
-		p.Burst, p.Lull = silenceBurst, silenceLull
-	}
+	p.Hush = p.Hush || description.NeedsSilence
 	return nil
 }
 
@@ -357,8 +352,8 @@ func (p Plan) rerun() string {
 	if p.Defect != "" {
 		words = append(words, "--defect", p.Defect)
 	}
-	if p.Lull > 0 {
-		words = append(words, "--burst", p.Burst.String(), "--lull", p.Lull.String())
+	if p.Hush {
+		words = append(words, "--hush")
 	}
 	if p.TickTime != DefaultTickTime {
 		words = append(words, "--tick-time", p.TickTime.String())

@@ -190,11 +190,10 @@ func (c *Counts) Totals() (ok, failed, unknown int64) {
 // Pace spreads the operations of all clients that share it evenly over time. A nil Pace sets no
 // limit.
 type Pace struct {
-	interval    time.Duration
-	burst, lull time.Duration // load and silence in turn; no silence if lull is 0
-	start       time.Time
-	mu          sync.Mutex
-	next        time.Time
+	interval time.Duration
+	mu       sync.Mutex
+	next     time.Time
+	resumed  chan struct{} // closed when silence ends; nil while there is none
 }
 
 // NewPace allows this many operations a second, all clients together.
@@ -205,23 +204,18 @@ func NewPace(perSecond float64) (*Pace, error) {
 	return &Pace{interval: time.Duration(float64(time.Second) / perSecond)}, nil
 }
 
-// WithLulls lets bursts of load and silence follow one another, from now on. Much that goes wrong in
-// a recovery is mended, and hidden, by the next write: silence leaves it to be seen.
-func (p *Pace) WithLulls(burst, lull time.Duration) *Pace {
-	p.burst, p.lull, p.start = burst, lull, time.Now()
-	return p
-}
-
-// outOfLull is the first moment from turn on that is not in a lull.
-func (p *Pace) outOfLull(turn time.Time) time.Time {
-	if p.lull == 0 {
-		return turn
+// Silence holds all turns back, until it is called with false. Much that goes wrong in a recovery is
+// mended, and hidden, by the next write: silence leaves it to be seen.
+func (p *Pace) Silence(on bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case on && p.resumed == nil:
+		p.resumed = make(chan struct{})
+	case !on && p.resumed != nil:
+		close(p.resumed)
+		p.resumed = nil
 	}
-	within := turn.Sub(p.start) % (p.burst + p.lull)
-	if within < p.burst {
-		return turn
-	}
-	return turn.Add(p.burst + p.lull - within)
 }
 
 // Wait waits for the caller's turn. Turns that nobody took are not made up for.
@@ -234,9 +228,16 @@ func (p *Pace) Wait(ctx context.Context) error {
 	if p.next.Before(now) {
 		p.next = now
 	}
-	turn := p.outOfLull(p.next)
+	turn, resumed := p.next, p.resumed
 	p.next = turn.Add(p.interval)
 	p.mu.Unlock()
+	if resumed != nil {
+		select {
+		case <-resumed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 	timer := time.NewTimer(turn.Sub(now))
 	defer timer.Stop()
 	select {
