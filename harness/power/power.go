@@ -27,7 +27,7 @@ const (
 	foundOfTen      = 9 // at least, and with the right guarantee
 	soundRuns       = 20
 	apacheRuns      = 6
-	DefaultDuration = 40 * time.Second
+	DefaultDuration = 30 * time.Second
 )
 
 // Options say how much is measured.

@@ -20,7 +20,8 @@ func newPower() *cobra.Command {
 		Use:   "power",
 		Short: "Measure the toolkit: does it find planted bugs, and keep quiet about sound servers?",
 		Long: `Run every defect with several seeds, our sound node under every nemesis, and Apache ZooKeeper, and
-print how often the right guarantee was named. This takes about an hour; make power does it.`,
+print how often the right guarantee was named. One run at a time this takes about 70 minutes; make power
+does it.`,
 		Example: "  ordeal power\n  ordeal power --defect skip-trunc --seeds 3 --sound 0 --apache 0",
 		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
