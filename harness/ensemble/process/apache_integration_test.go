@@ -56,6 +56,9 @@ func (r *recorded) leads(except ...int) int {
 			}
 			switch r.mode(id) {
 			case "leader":
+				if leader != 0 {
+					return false // one of them was deposed, and has not found out yet
+				}
 				leader = id
 			case "follower", "observer":
 			default:
