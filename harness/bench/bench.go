@@ -200,7 +200,7 @@ func (i *Implementation) restart(ctx context.Context, o *Options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.end()) }()
-	i.Start = append(i.Start, time.Since(s.started))
+	i.Start = append(i.Start, s.serving)
 	if err := prepare(ctx, s.ClientAddress(1), value); err != nil {
 		return err
 	}

@@ -34,7 +34,9 @@ var javaFlags = []string{"-Xmx1000m"}
 type servers struct {
 	*process.Ensemble
 	started time.Time
+	serving time.Duration // from the first process to sessions at all members
 	dir     string
+	awake   *awake // nil until they serve
 }
 
 // start starts an ensemble and waits until every member serves.
@@ -59,13 +61,18 @@ func (o *Options) start(ctx context.Context, implementation ensemble.Implementat
 	return s, nil
 }
 
-// serve waits until every member serves.
+// serve waits until every member serves, and keeps them awake from then on.
 func (s *servers) serve(ctx context.Context) error {
-	group, ctx := errgroup.WithContext(ctx)
+	group, groupCtx := errgroup.WithContext(ctx)
 	for _, address := range s.addresses() {
-		group.Go(func() error { return awaitSession(ctx, address, serveTimeout) })
+		group.Go(func() error { return awaitSession(groupCtx, address, serveTimeout) })
 	}
-	return group.Wait()
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	s.serving = time.Since(s.started)
+	s.awake = keepAwake(ctx, s.addresses())
+	return nil
 }
 
 // awaitSession waits until a member gives out a session, which is a write of the whole ensemble.
@@ -102,6 +109,9 @@ func (s *servers) addresses() []string {
 
 // end kills the members and removes their files.
 func (s *servers) end() error {
+	if s.awake != nil {
+		s.awake.end()
+	}
 	if err := errors.Join(s.Close(context.Background()), os.RemoveAll(s.dir)); err != nil {
 		return fmt.Errorf("bench: %w", err)
 	}
