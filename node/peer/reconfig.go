@@ -52,7 +52,8 @@ func (p *Peer) membershipChanged() {
 }
 
 // activate makes a membership the present one. It answers whether this server has another role or
-// another leader by it; if the leader is named the server goes there without an election.
+// another leader by it; if the leader is named the server goes there without an election. Clients see the
+// membership with its transaction, which tells those that watch it, or when this server begins to serve.
 func (p *Peer) activate(membership *quorum.Config, leader int64) (changed bool) {
 	if !p.config.Reconfig {
 		return false
@@ -66,7 +67,6 @@ func (p *Peer) activate(membership *quorum.Config, leader int64) (changed bool) 
 		p.membershipChanged()
 		p.log.Info("the membership has changed", "version", membership.Version, "voters", membership.Voters(), "observers", membership.Observers())
 	}
-	p.tree.SetConfig([]byte(p.membership.String()), p.membership.Version, p.now.Wall)
 	if !before.Precedes(membership) || before.SameMembers(membership) {
 		return false
 	}
@@ -105,6 +105,7 @@ func (p *Peer) learnMembership(message election.Notification) bool {
 	if before.SameMembers(membership) {
 		return false
 	}
+	p.stopServer() // which may serve readers, with the old membership
 	p.look()
 	return true
 }

@@ -9,6 +9,7 @@ import (
 	"ordeal/node/jute"
 	"ordeal/node/peer"
 	"ordeal/node/peer/internal/world"
+	"ordeal/node/tree"
 )
 
 // reconfigStage is a running ensemble of three, with members beside it that may join.
@@ -55,6 +56,26 @@ func TestGrowAndShrink(t *testing.T) {
 	s.until(func() bool { return s.Leader() != nil && s.Leader() != second })
 	require.Len(t, s.Membership().Voters(), 3)
 	s.converge()
+}
+
+// TestTheMembershipCanBeWatched on a leader, a follower and an observer: a watch on its znode fires with each change,
+// and once.
+func TestTheMembershipCanBeWatched(t *testing.T) {
+	s := reconfigStage(t, 2)
+	leader, follower, _ := s.roles3()
+	s.reconfig(leader, world.ServerLine(4, "observer"), "")
+	observer := s.Members[3]
+	s.until(func() bool { return observer.State().Role == "observing" && observer.State().Serving })
+	changed := jute.WatcherEvent{Type: jute.EventNodeDataChanged, State: jute.StateSyncConnected, Path: tree.ConfigPath}
+	for _, m := range []*world.Member{leader, follower, observer} {
+		watcher := s.client(m)
+		s.answered(watcher.Watch(tree.ConfigPath))
+		s.reconfig(leader, world.ServerLine(5, "observer"), "")
+		s.until(func() bool { return len(watcher.Events) > 0 })
+		s.reconfig(leader, "", "5")
+		s.RunFor(time.Second)
+		require.Equal(t, []jute.WatcherEvent{changed}, watcher.Events, "%v", m)
+	}
 }
 
 // TestReconfigNeedsBothQuorums: with the members that join out of reach of a quorum, a reconfiguration is refused;

@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"bytes"
 	"slices"
 
 	"ordeal/node/defect"
@@ -81,13 +82,15 @@ func (t *Tree) addConfigNode() {
 }
 
 // SetConfig puts the text of the membership into its znode, outside of any transaction, as every
-// server does for itself when it starts. The zxid is the configuration's version.
+// server does for itself when it starts. The zxid is the configuration's version. Watches stay: nobody
+// would be told that one has fired.
 func (t *Tree) SetConfig(text []byte, zxid, time int64) {
 	if t.nodes[ConfigPath] == nil {
 		t.addConfigNode()
 	}
-	t.setData(ConfigPath, text, -1, zxid, time)
-	t.events = nil
+	n := t.nodes[ConfigPath]
+	n.stat.Version, n.stat.Mzxid, n.stat.Mtime = -1, zxid, time
+	t.replaceData(ConfigPath, n, bytes.Clone(text))
 }
 
 // LastZxid is the zxid of the last transaction that was applied.

@@ -75,6 +75,7 @@ func TestWalkStopsWhenTold(t *testing.T) {
 func TestConfigIsSetOutsideOfTransactions(t *testing.T) {
 	tree := New(testOptions)
 	digest := tree.Digest()
+	tree.WatchData(ConfigPath, 1)
 	tree.SetConfig([]byte("server.1=…"), 0x100000000, 5)
 	data, stat, _ := tree.GetData(ConfigPath)
 	require.Equal(t, "server.1=…", string(data))
@@ -82,6 +83,7 @@ func TestConfigIsSetOutsideOfTransactions(t *testing.T) {
 	require.Equal(t, int64(0x100000000), stat.Mzxid)
 	require.Equal(t, digest, tree.Digest())
 	require.Zero(t, tree.LastZxid())
+	require.Equal(t, 1, tree.WatchCount())
 
 	old := empty(testOptions) // of a server before 3.5
 	old.insert(rootKey, &node{acl: openACLID})

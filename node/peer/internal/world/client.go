@@ -124,6 +124,8 @@ type Client struct {
 	// pinned is the member that the client stays with; nil for one that wanders.
 	pinned *Member
 
+	// Events are the watches that fired.
+	Events []jute.WatcherEvent
 	// Done counts calls that were answered.
 	Done int
 	// Stopped makes the client finish its call and do no more.
@@ -192,6 +194,13 @@ func (c *Client) receive(n *connection, frame []byte) {
 	var header jute.ReplyHeader
 	header.Decode(d)
 	c.world.check(d.Err() == nil, "client %d cannot read a reply: %v", c.index, d.Err())
+	if header.Xid == jute.XidNotification {
+		var event jute.WatcherEvent
+		event.Decode(d)
+		c.world.check(d.Err() == nil, "client %d cannot read an event: %v", c.index, d.Err())
+		c.Events = append(c.Events, event)
+		return
+	}
 	if header.Xid < 0 || len(c.calls) == 0 {
 		return
 	}
@@ -279,6 +288,11 @@ func (c *Client) Sync(path string) *Call {
 
 func (c *Client) Get(path string) *Call {
 	return c.ask(jute.OpGetData, path, jute.GetDataRequest{Path: path})
+}
+
+// Watch is Get that leaves a watch.
+func (c *Client) Watch(path string) *Call {
+	return c.ask(jute.OpGetData, path, jute.GetDataRequest{Path: path, Watch: true})
 }
 
 // CreateEphemeral asks for a znode that ends with the session.
