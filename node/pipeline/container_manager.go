@@ -1,9 +1,11 @@
 package pipeline
 
 import (
+	"slices"
 	"time"
 
 	"ordeal/node/jute"
+	"ordeal/node/tree"
 )
 
 const (
@@ -33,18 +35,21 @@ func (m *containerManager) tick(now Now) {
 // candidates are the znodes that may go. The PrepRequestProcessor looks again, at what is under way.
 func (m *containerManager) candidates(wallMs int64) []string {
 	var paths []string
-	for _, path := range m.server.tree.Containers() {
-		node, _ := m.server.tree.Node(path)
-		if node.NumChildren == 0 && node.Stat.Cversion > 0 {
-			paths = append(paths, path)
-		}
-	}
-	for _, path := range m.server.tree.TTLs() {
-		node, _ := m.server.tree.Node(path)
-		ttl, _ := m.server.tree.TTL(node.Stat.EphemeralOwner)
-		if node.NumChildren == 0 && wallMs-node.Stat.Mtime > ttl {
+	t := m.server.tree
+	for _, path := range slices.Concat(t.Containers(), t.TTLs()) {
+		if node, _ := t.Node(path); node.NumChildren == 0 && hasServed(t, node.Stat, wallMs) {
 			paths = append(paths, path)
 		}
 	}
 	return paths[:min(len(paths), containersPerCheckMax)]
+}
+
+// hasServed tells whether a znode without children is of no use any more: it is a container that has had some, or its
+// time to live is over.
+func hasServed(t *tree.Tree, stat jute.StatPersisted, wallMs int64) bool {
+	if stat.EphemeralOwner == tree.ContainerOwner {
+		return stat.Cversion > 0
+	}
+	ttl, limited := t.TTL(stat.EphemeralOwner)
+	return limited && wallMs-stat.Mtime > ttl
 }

@@ -57,3 +57,37 @@ func TestContainerThatIsFilledMeanwhileStays(t *testing.T) {
 		require.Equal(t, &jute.ErrorTxn{Err: test.want}, txn)
 	}
 }
+
+// TestContainerThatIsReplacedMeanwhileStays: what was found in the tree may be something else, or younger, by the time
+// at which it would go.
+func TestContainerThatIsReplacedMeanwhileStays(t *testing.T) {
+	w := newWorld(t, func(c *Config) { c.ExtendedTypes, c.SessionTimeoutMax = true, time.Hour })
+	c := w.open()
+	c.handshake(jute.ConnectRequest{TimeOut: 3_600_000})
+	replaced, renewed, refreshed := "/replaced", "/renewed", "/refreshed"
+	for _, path := range []string{replaced, renewed} {
+		require.Equal(t, jute.Ok, c.ask(jute.OpCreateContainer, createOf(path, jute.FlagContainer), &jute.Create2Response{}))
+		c.mustCreate(path+"/child", 0)
+		require.Equal(t, jute.Ok, c.ask(jute.OpDelete, jute.DeleteRequest{Path: path + "/child", Version: -1}, nil))
+	}
+	require.Equal(t, jute.Ok, c.ask(jute.OpCreateTTL, jute.CreateTTLRequest{Path: refreshed, ACL: jute.OpenACL(), Flags: jute.FlagPersistentTTL, TTL: 1000}, &jute.Create2Response{}))
+	w.pass(containerCheckInterval - 20*time.Millisecond)
+	w.slowDisk = true
+	c.send(jute.OpDelete, jute.DeleteRequest{Path: replaced, Version: -1})
+	c.send(jute.OpCreate, createOf(replaced, jute.FlagPersistent))
+	c.send(jute.OpDelete, jute.DeleteRequest{Path: renewed, Version: -1})
+	c.send(jute.OpCreateContainer, createOf(renewed, jute.FlagContainer))
+	c.send(jute.OpSetData, jute.SetDataRequest{Path: refreshed, Data: []byte("kept"), Version: -1})
+	before := len(w.log)
+	w.pass(30 * time.Millisecond)
+	require.Len(t, w.log, before+3, "all three are candidates in the tree as it is")
+	w.slowDisk = false
+	w.settle()
+	for _, reply := range c.receive() {
+		require.Equal(t, jute.Ok, reply.header.Err)
+	}
+	for _, path := range []string{replaced, renewed, refreshed} {
+		_, ok := w.tree.Stat(path)
+		require.True(t, ok, path)
+	}
+}

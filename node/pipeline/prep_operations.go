@@ -186,8 +186,8 @@ func (p *prepRequestProcessor) deleteContainer(r *request, request *jute.DeleteC
 		return nil, jute.NoNode
 	case node.childCount > 0:
 		return nil, jute.NotEmpty
-	case p.server.tree.IsEphemeral(node.stat.EphemeralOwner):
-		return nil, jute.BadVersion
+	case !hasServed(p.server.tree, node.stat, r.header.Time):
+		return nil, jute.BadVersion // another znode has taken the path, or it has been of use again
 	}
 	p.remove(node, r.header.Zxid)
 	return &jute.DeleteTxn{Path: request.Path}, jute.Ok
