@@ -148,13 +148,15 @@ func (p *Peer) Tick(now Now) {
 	if p.role == stopped {
 		return
 	}
-	// Who leads or follows must notice first that it has slept for too long.
+	// Who leads or follows must notice first that it has slept for too long, and leave its role: what its clock says of
+	// sessions is then nobody's business any more.
 	if p.leader != nil {
 		p.leader.Tick(now.Elapsed)
 	}
 	if p.learner != nil {
 		p.learner.Tick(now.Elapsed)
 	}
+	p.settle()
 	if p.server != nil {
 		p.server.Tick(pipeline.Now(now))
 	}

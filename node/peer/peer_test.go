@@ -214,6 +214,42 @@ func TestTheLearnerPortIsOpenWhileLeading(t *testing.T) {
 	require.Equal(t, peer.LearnerOutput{Link: 8, Close: true}, b.ready.Learners[len(b.ready.Learners)-1])
 }
 
+// TestALeaderThatSleptEndsNoSession: it is no leader any more when it wakes, whatever its clock says of sessions.
+func TestALeaderThatSleptEndsNoSession(t *testing.T) {
+	b := newBench(t, func(*peer.Config) {})
+	b.elect()
+	b.settle()
+	const link = 9
+	b.peer.LearnerConnected(link, "10.0.0.2")
+	fromLearner := func(packetType int32, zxid int64, data jute.Record) {
+		packet := &jute.QuorumPacket{Type: packetType, Zxid: zxid}
+		if data != nil {
+			packet.Data = jute.Marshal(data)
+		}
+		b.peer.LearnerPacket(link, peer.LearnerMessage{Packet: packet})
+		b.take()
+		b.settle()
+	}
+	fromLearner(jute.PacketFollowerInfo, 0, jute.LearnerInfo{ServerID: 2, ProtocolVersion: jute.LearnerProtocolVersion})
+	fromLearner(jute.PacketAckEpoch, 0, jute.AckEpoch{})
+	fromLearner(jute.PacketAck, 1<<32, nil)
+	require.True(t, b.peer.State().Serving)
+	fromLearner(jute.PacketRequest, -1, jute.ForwardedRequest{
+		SessionID: 2<<56 + 1, Type: jute.OpCreateSession, Body: jute.Marshal(jute.CreateSessionRequest{TimeOut: 1000}),
+	})
+	fromLearner(jute.PacketAck, 1<<32+1, nil)
+	require.Equal(t, 1, b.peer.State().Sessions)
+
+	b.pass(3 * time.Second)
+	for _, operation := range b.disk {
+		require.NotEqual(t, disk.Append, operation.Kind, "it logs %#x after it has given up", operation.Entry.Zxid)
+	}
+	b.settle()
+	require.Equal(t, "looking", b.peer.State().Role)
+	require.Equal(t, 1, b.peer.State().Sessions)
+	require.EqualValues(t, 1<<32+1, b.ready.Notifications[len(b.ready.Notifications)-1].Message.Zxid)
+}
+
 func TestClientsAreRefusedByAServerThatDoesNotServe(t *testing.T) {
 	b := newBench(t, func(*peer.Config) {})
 	b.connect(1)

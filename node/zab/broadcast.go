@@ -49,16 +49,20 @@ func (b *broadcastState) discard(acks map[int64]bool) {
 	}
 }
 
-// Propose sends the next transaction to all followers. Zxids must follow one another.
-func (l *Leader) Propose(entry disk.Entry) {
-	if l.phase == broadcasting {
-		l.propose(entry, nil)
-	}
-}
+// Propose sends the next transaction to all followers. Zxids must follow one another, and none may come before this
+// leader serves or after it has given up: what it does not send it must not log either.
+func (l *Leader) Propose(entry disk.Entry) { l.propose(entry, nil) }
 
 func (l *Leader) propose(entry disk.Entry, membership *quorum.Config) {
+	if l.phase != broadcasting {
+		panic(fmt.Sprintf("zab: proposal %#x: expected phase %d, in which a leader serves, found %d", entry.Zxid, broadcasting, l.phase))
+	}
 	if entry.Zxid != l.broadcast.lastProposed+1 {
 		panic(fmt.Sprintf("zab: proposal %#x does not follow %#x", entry.Zxid, l.broadcast.lastProposed))
+	}
+	if membership != nil {
+		l.host.SeeMembership(membership)
+		l.setMemberships(l.config.Membership, membership)
 	}
 	l.broadcast.lastProposed = entry.Zxid
 	l.broadcast.outstanding = append(l.broadcast.outstanding, &proposal{

@@ -87,6 +87,16 @@ func (s *leaderScript) input(words []string) {
 	}
 }
 
+// TestWhatIsNotSentIsNotProposed: neither before this leader serves nor after it has given up.
+func TestWhatIsNotSentIsNotProposed(t *testing.T) {
+	s := &leaderScript{transcript: &transcript{t: t}, fakeDisk: fakeDisk{tr: &transcript{t: t}}}
+	s.input([]string{"start", "accepted=1", "current=1"})
+	require.Panics(t, func() { s.leader.Propose(entryFor(2<<32 + 1)) })
+	s.input([]string{"tick", "1s"})
+	require.False(t, s.leader.Serving())
+	require.Panics(t, func() { s.leader.ProposeReconfig(entryFor(2<<32+1), s.leader.config.Membership) })
+}
+
 func (s *leaderScript) SendToLearner(link int64, message Message) {
 	s.say("to %d %s", link, packetText(message.Packet))
 }

@@ -63,14 +63,7 @@ func (l *Leader) QuorumSynced(membership *quorum.Config) bool {
 }
 
 // ProposeReconfig is Propose for a transaction that replaces the membership.
-func (l *Leader) ProposeReconfig(entry disk.Entry, next *quorum.Config) {
-	if l.phase != broadcasting {
-		return
-	}
-	l.host.SeeMembership(next)
-	l.setMemberships(l.config.Membership, next)
-	l.propose(entry, next)
-}
+func (l *Leader) ProposeReconfig(entry disk.Entry, next *quorum.Config) { l.propose(entry, next) }
 
 // activate makes a membership the present one, and names its leader.
 func (l *Leader) activate(membership *quorum.Config, acks map[int64]bool) (leader int64) {
