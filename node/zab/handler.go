@@ -28,7 +28,7 @@ const never = time.Duration(1<<63 - 1)
 // learnerHandler is the leader's side of one learner's connection.
 type learnerHandler struct {
 	link     int64
-	sid      int64
+	sid      int64 // from FOLLOWERINFO or OBSERVERINFO on
 	observer bool
 	state    handlerState
 	deadline time.Duration // for the next packet
@@ -257,6 +257,8 @@ func (l *Leader) sendCommitted(h *learnerHandler, entry disk.Entry) {
 func (l *Leader) sendUpToDate(h *learnerHandler) {
 	h.state = following
 	h.deadline = l.now + l.syncTime()
+	// What was sent during the synchronisation could not be acknowledged, however long that took.
+	h.unackedAt, h.nextAt = l.now, l.now
 	l.send(h, l.packet(jute.PacketUpToDate, -1, nil))
 }
 
