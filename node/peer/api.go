@@ -161,7 +161,7 @@ type State struct {
 	Serving       bool
 	ReadOnly      bool // serves, but only reads: there is no leader
 	Membership    Membership
-	LeaderID      int64 // 0 if unknown
+	LeaderID      int64 // -1 if there is none
 	Epoch         int64
 	LastZxid      int64 // last applied
 	Digest        int64 // of the tree

@@ -62,7 +62,7 @@ type Peer struct {
 	election *election.FastLeaderElection
 	leader   *zab.Leader  // while leading
 	learner  *zab.Learner // while following or observing
-	leaderID int64        // whom this server follows, 0 if nobody
+	leaderID int64        // whom this server follows; zab.NoLeader if nobody
 	attempt  uint64       // numbers connections to leaders
 	// epochSeen is the highest epoch that this server knows another one to have accepted.
 	epochSeen int64
@@ -87,7 +87,7 @@ func New(config Config, state *disk.State, now Now) *Peer {
 	if config.Log == nil {
 		config.Log = slog.New(slog.DiscardHandler)
 	}
-	p := &Peer{config: config, log: config.Log, now: now, successor: zab.NoLeader, membership: config.Membership, lastSeen: config.Membership}
+	p := &Peer{config: config, log: config.Log, now: now, successor: zab.NoLeader, leaderID: zab.NoLeader, membership: config.Membership, lastSeen: config.Membership}
 	p.adopt(state)
 	p.acceptedEpoch, p.currentEpoch = state.AcceptedEpoch, state.CurrentEpoch
 	if p.defective(defect.ForgetEpochs) {

@@ -150,7 +150,7 @@ func (p *Peer) leave() {
 		p.learner = nil
 		p.ready.Leader = append(p.ready.Leader, LeaderCommand{Attempt: p.attempt, Close: true})
 	}
-	p.leaderID = 0
+	p.leaderID = zab.NoLeader
 	p.abortSnapshot()
 	if p.stopping {
 		p.role = stopped

@@ -6,7 +6,7 @@ type Standing struct {
 	Role     string
 	Phase    string
 	Serving  bool
-	LeaderID int64
+	LeaderID int64 // -1 if there is none
 	Epoch    int64
 	LastZxid int64 // last applied
 	Digest   int64 // of the tree

@@ -39,7 +39,7 @@ type EpochDisk interface {
 	SaveCurrentEpoch(epoch int64, done func())
 }
 
-// NoLeader is a designated leader that a reconfiguration does not name.
+// NoLeader stands for no server where a leader would be named. Id 0 is a server's like any other.
 const NoLeader int64 = -1
 
 // LeaderHost is the server around a leader.

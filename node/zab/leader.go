@@ -168,7 +168,9 @@ func (l *Leader) Tick(now time.Duration) {
 func (l *Leader) checkHealth() {
 	alive := map[int64]bool{l.config.MyID: true}
 	for _, h := range l.handlers {
-		alive[h.sid] = true
+		if h.state > awaitingInfo { // only then it is known whose connection it is
+			alive[h.sid] = true
+		}
 	}
 	if !l.verifier.ContainsQuorum(alive) {
 		l.giveUp("no quorum of followers is connected")

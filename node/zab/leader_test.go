@@ -1,7 +1,9 @@
 package zab
 
 import (
+	"fmt"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,9 +18,18 @@ server.2=b:1:2
 server.3=c:1:2
 server.4=d:1:2:observer`
 
-// leaderScript plays a leader, server 1 of three voters and an observer. Inputs:
+// votersText is a membership of voters with these ids.
+func votersText(ids string) string {
+	var text strings.Builder
+	for _, id := range strings.Split(ids, ":") {
+		fmt.Fprintf(&text, "server.%s=a:1:2\n", id)
+	}
+	return text.String()
+}
+
+// leaderScript plays a leader, server 1 of three voters and an observer unless others are named. Inputs:
 //
-//	start accepted=1 current=1 seen=0 history=1.1-1.4 [by-quorum]
+//	start accepted=1 current=1 seen=0 history=1.1-1.4 [by-quorum] [members=0:1:2]
 //	connect LINK · close LINK · from LINK PACKET zxid key=value…
 //	tick 100ms · disk · propose zxid · acknowledge zxid · applied zxid · sync TICKET · send-sync LINK
 type leaderScript struct {
@@ -41,6 +52,9 @@ func (s *leaderScript) input(words []string) {
 	switch words[0] {
 	case "start":
 		membership, err := quorum.Parse(testMembership)
+		if members, given := set["members"]; given {
+			membership, err = quorum.Parse(votersText(members))
+		}
 		require.NoError(s.t, err)
 		entries := entriesOf(s.t, set["history"])
 		last := int64(0)
