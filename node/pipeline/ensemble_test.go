@@ -534,3 +534,24 @@ func TestShutdownAppendsWhatIsQueued(t *testing.T) {
 	require.Empty(t, w.server.Shutdown())
 	require.Equal(t, []disk.Entry{entry}, w.log)
 }
+
+// TestWhatOnlyAnApacheFollowerForwards: it takes a check alone, and the end of a container, from its clients, and waits
+// for a commit. The leader refuses by a transaction that the follower recognises.
+func TestWhatOnlyAnApacheFollowerForwards(t *testing.T) {
+	for op, body := range map[jute.OpCode][]byte{
+		jute.OpCheck:           jute.Marshal(jute.CheckVersionRequest{Path: "/", Version: -1}),
+		jute.OpDeleteContainer: []byte("/zookeeper"),
+	} {
+		w := newWorld(t, withRole(Leader))
+		w.server.LearnerRequest(7, Forwarded{Session: 5, Cxid: 3, Type: op, Body: body})
+		w.settle()
+		require.Len(t, w.applied, 1)
+		header, txn, digest := w.lastTxn()
+		require.Equal(t, jute.TxnHeader{ClientID: 5, Cxid: 3, Zxid: 1<<32 + 1, Time: w.now.Wall, Type: jute.OpError}, header)
+		require.Equal(t, &jute.ErrorTxn{Err: jute.Unimplemented}, txn)
+		require.Nil(t, digest)
+
+		w.server.LearnerRequest(7, Forwarded{Session: 5, Cxid: 4, Type: jute.OpGetData})
+		require.Len(t, w.log, 1, "for a read nobody waits")
+	}
+}

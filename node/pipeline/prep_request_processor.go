@@ -138,6 +138,9 @@ func (p *prepRequestProcessor) transaction(r *request) (jute.Txn, jute.Code) {
 	case jute.OpCloseSession:
 		return p.closeSession(r)
 	}
+	if r.op == jute.OpCheck || r.op == jute.OpDeleteContainer && r.origin != Local {
+		return nil, jute.Unimplemented // of an Apache follower, whose client waits for the outcome
+	}
 	body := jute.NewRequest(r.op)
 	if !decodeBody(r.body, body) {
 		return nil, jute.MarshallingError

@@ -9,7 +9,7 @@ type readOnlyRequestProcessor struct {
 }
 
 func (p *readOnlyRequestProcessor) processRequest(r *request) {
-	if r.isForwarded() || r.op == jute.OpCheck {
+	if r.isForwarded() {
 		r.refused = jute.NotReadOnly
 	}
 	p.next.processRequest(r)

@@ -69,7 +69,8 @@ func (r *request) adopt(committed *request) {
 
 // isClientOp tells whether a client may ask for an op at all. A check alone is refused, since the
 // transaction that it would become cannot be read back (ZOOKEEPER-2623), and so are the ops that
-// servers ask of themselves: nothing checks who may delete a container or create a session.
+// servers ask of themselves: nothing checks who may delete a container or create a session. Apache's
+// followers let them in: the leader refuses what they forward.
 func isClientOp(op jute.OpCode) bool {
 	switch op {
 	case jute.OpNotification, jute.OpCheck, jute.OpError, jute.OpCreateSession, jute.OpDeleteContainer,
@@ -79,11 +80,12 @@ func isClientOp(op jute.OpCode) bool {
 	return op.Known()
 }
 
-// isWrite tells whether an op becomes a transaction, and so has to wait for its commit.
+// isWrite tells whether an op becomes a transaction, and so has to wait for its commit. A check alone
+// becomes one that says that it is refused.
 func isWrite(op jute.OpCode) bool {
 	switch op {
 	case jute.OpCreate, jute.OpCreate2, jute.OpCreateTTL, jute.OpCreateContainer,
-		jute.OpDelete, jute.OpDeleteContainer, jute.OpSetData, jute.OpSetACL, jute.OpReconfig, jute.OpMulti,
+		jute.OpDelete, jute.OpDeleteContainer, jute.OpSetData, jute.OpSetACL, jute.OpCheck, jute.OpReconfig, jute.OpMulti,
 		jute.OpCreateSession, jute.OpCloseSession:
 		return true
 	}
