@@ -159,7 +159,6 @@ func (s *Server) processAuth(c *connection, xid int32, decoder *jute.Decoder) {
 
 // submit gives a request to the chain.
 func (s *Server) submit(r *request) {
-	s.setLocal(r)
 	r.submitted = true
 	if c := r.connection; c != nil {
 		c.pending++

@@ -10,6 +10,7 @@ type leaderRequestProcessor struct {
 
 func (p *leaderRequestProcessor) processRequest(r *request) {
 	r.origin = Local
+	p.server.setLocal(r)
 	if upgrade := p.server.upgradeSession(r); upgrade != nil {
 		p.next.processRequest(upgrade)
 	}

@@ -151,6 +151,48 @@ func Test3471(t *testing.T) {
 		require.Len(t, w.forwarded, 3)
 		require.Equal(t, jute.OpCloseSession, w.forwarded[2].Type)
 	})
+	for _, role := range []Role{Leader, Follower} {
+		t.Run("closed while its upgrade waits at the throttle of a "+role.String(), func(t *testing.T) {
+			w := newWorld(t, withLocalSessions(role, true), func(c *Config) { c.ThrottleMax = 1 })
+			blocker, c := w.connect(), w.connect()
+			w.slowDisk, w.forwarded = true, nil
+			blocker.send(jute.OpCreate, createOf("/block", jute.FlagPersistent))
+			c.send(jute.OpCreate, createOf("/e", jute.FlagEphemeral))
+			c.send(jute.OpCloseSession, nil)
+			c.send(jute.OpCreate, createOf("/late", jute.FlagEphemeral))
+			w.slowDisk = false
+			w.settle()
+			if role == Leader {
+				require.Empty(t, w.tree.EphemeralOwners())
+				require.False(t, w.tree.HasSession(c.session))
+				return
+			}
+			failed := &jute.ErrorTxn{Err: jute.NodeExists}
+			w.propose(jute.TxnHeader{ClientID: blocker.session, Cxid: 1, Zxid: 1<<32 + 1, Type: jute.OpError}, failed)
+			w.propose(jute.TxnHeader{ClientID: c.session, Zxid: 1<<32 + 2, Type: jute.OpCreateSession}, &jute.CreateSessionTxn{TimeOut: c.timeout})
+			w.propose(jute.TxnHeader{ClientID: c.session, Cxid: 1, Zxid: 1<<32 + 3, Type: jute.OpError}, failed)
+			var ops []jute.OpCode
+			for _, request := range w.forwarded[1:] {
+				ops = append(ops, request.Type)
+			}
+			require.Equal(t, []jute.OpCode{jute.OpCreateSession, jute.OpCreate, jute.OpCloseSession}, ops)
+		})
+	}
+	t.Run("closed before an ephemeral that waits at the throttle", func(t *testing.T) {
+		w := newWorld(t, withLocalSessions(Leader, true), func(c *Config) { c.ThrottleMax = 2 })
+		first, second, c := w.connect(), w.connect(), w.connect()
+		w.slowDisk = true
+		first.send(jute.OpCreate, createOf("/a", jute.FlagPersistent))
+		second.send(jute.OpCreate, createOf("/b", jute.FlagPersistent))
+		c.send(jute.OpCreate, createOf("/c", jute.FlagPersistent))
+		c.send(jute.OpCloseSession, nil)
+		c.send(jute.OpCreate, createOf("/e", jute.FlagEphemeral))
+		w.slowDisk = false
+		w.settle()
+		require.Empty(t, w.tree.EphemeralOwners())
+		require.False(t, w.tree.HasSession(c.session), "a session that ends is not upgraded any more")
+		require.Equal(t, 2, w.server.LocalSessions())
+	})
 	t.Run("ephemeral after the end", func(t *testing.T) {
 		w := newWorld(t, withLocalSessions(Follower, true))
 		c := w.connect()

@@ -119,7 +119,7 @@ func (s *Server) setUpChain() {
 	case ReadOnly:
 		s.learnerTracker = newLearnerSessionTracker()
 		s.prep = s.newPrep(final, s.tree.LastZxid())
-		s.first = &readOnlyRequestProcessor{next: s.prep}
+		s.first = &readOnlyRequestProcessor{server: s, next: s.prep}
 	default:
 		invariant("a role", "Standalone, Leader, Follower, Observer or ReadOnly", s.config.Role)
 	}

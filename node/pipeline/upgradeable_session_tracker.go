@@ -89,7 +89,8 @@ func (s *Server) checkGlobalSession(session int64, origin Origin) jute.Code {
 }
 
 // setLocal marks the requests that this server alone carries out: the beginning and the end of its
-// local sessions. One that is about to end takes no request any more.
+// local sessions. One that is about to end takes no request any more. It is called where a request enters the
+// chain, behind the RequestThrottler: what waited there before it may have made the session global.
 func (s *Server) setLocal(r *request) {
 	switch r.op {
 	case jute.OpCreateSession:
@@ -104,7 +105,7 @@ func (s *Server) setLocal(r *request) {
 // upgradeSession returns the request that makes a session global before r can be carried out; nil if
 // r needs none. Without leave to do so r is marked as refused.
 func (s *Server) upgradeSession(r *request) *request {
-	if r.refused != jute.Ok || !s.local.tracks(r.session) || !wantsEphemeral(r) {
+	if session := s.local.sessions[r.session]; session == nil || session.closing || r.refused != jute.Ok || !wantsEphemeral(r) {
 		return nil
 	}
 	if !s.config.LocalSessionsUpgrading {
