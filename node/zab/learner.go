@@ -46,8 +46,11 @@ const (
 	learnerOver
 )
 
-// earlyMax bounds the packets that wait for UPTODATE.
-const earlyMax = 100_000
+// earlyMax and earlyBytesMax bound the packets that wait for UPTODATE, and the data that they carry.
+const (
+	earlyMax      = 100_000
+	earlyBytesMax = 256 << 20
+)
 
 // Learner is the side of a follower or observer, from the end of an election until it loses its
 // leader.
@@ -76,7 +79,8 @@ type Learner struct {
 	committed int
 	// early are packets that came between NEWLEADER and UPTODATE. Their turn comes when this server
 	// serves: a COMMIT among them may be for a transaction of received (ZOOKEEPER-4394).
-	early []*jute.QuorumPacket
+	early      []*jute.QuorumPacket
+	earlyBytes int
 
 	// reconfigurations are memberships that were proposed and are not committed, oldest first.
 	reconfigurations []reconfiguration
@@ -444,14 +448,15 @@ func (l *Learner) beforeUpToDate(packet *jute.QuorumPacket) error {
 	switch {
 	case packet.Type == jute.PacketPing:
 		return nil // Apache's leader pings early; it wants an answer only after UPTODATE
-	case packet.Type != jute.PacketUpToDate && len(l.early) == earlyMax:
-		return fmt.Errorf("more than %d packets between NEWLEADER and UPTODATE", earlyMax)
+	case packet.Type != jute.PacketUpToDate && (len(l.early) == earlyMax || l.earlyBytes+len(packet.Data) > earlyBytesMax):
+		return fmt.Errorf("more than %d packets or %d bytes between NEWLEADER and UPTODATE", earlyMax, earlyBytesMax)
 	case packet.Type == jute.PacketCommit && len(l.early) == 0 && l.config.Defects.On(defect.LoseEarlyProposals):
 		l.phase = learnerOver
 		l.host.Fail(fmt.Errorf("zab: epoch %d: no proposal is known for %v", l.epoch, packet))
 		return nil
 	case packet.Type != jute.PacketUpToDate:
 		l.early = append(l.early, packet)
+		l.earlyBytes += len(packet.Data)
 		return nil
 	case l.phase == persisting:
 		return fmt.Errorf("%v before NEWLEADER was acknowledged", packet)
@@ -474,7 +479,7 @@ func (l *Learner) beforeUpToDate(packet *jute.QuorumPacket) error {
 // takeEarly takes the packets that came before this server served.
 func (l *Learner) takeEarly() error {
 	early := l.early
-	l.early = nil
+	l.early, l.earlyBytes = nil, 0
 	for _, packet := range early {
 		if l.phase != learning {
 			return nil

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -144,3 +145,27 @@ func (s *learnerScript) GiveUp(reason string, snapshotNeeded bool) {
 	s.say("give up: %s (snapshot needed: %v)", reason, snapshotNeeded)
 }
 func (s *learnerScript) Fail(err error) { s.say("fail: %v", err) }
+
+// TestWhatWaitsForUpToDateIsBounded, by its number and by its size.
+func TestWhatWaitsForUpToDateIsBounded(t *testing.T) {
+	for name, packet := range map[string]*jute.QuorumPacket{
+		"many packets":  {Type: jute.PacketCommit, Zxid: 2<<32 + 1},
+		"large packets": {Type: jute.PacketProposal, Zxid: 2<<32 + 1, Data: make([]byte, 16<<20)},
+	} {
+		tr := &transcript{t: t}
+		s := &learnerScript{transcript: tr, fakeDisk: fakeDisk{tr: tr}}
+		for _, input := range []string{
+			"start accepted=2 current=1 last=1.2", "connected", "packet LEADERINFO 2.0", "packet DIFF 1.2", "packet NEWLEADER 2.0",
+		} {
+			s.input(strings.Fields(input))
+		}
+		kept := 0
+		for s.learner.phase == persisting && kept <= earlyMax {
+			s.learner.Packet(Message{Packet: packet})
+			kept++
+		}
+		require.Equal(t, learnerOver, s.learner.phase, name)
+		require.LessOrEqual(t, (kept-1)*len(packet.Data), earlyBytesMax, name)
+		require.Contains(t, tr.output[len(tr.output)-1], "between NEWLEADER and UPTODATE")
+	}
+}
