@@ -78,6 +78,23 @@ type MultiResult struct {
 	Body Message
 }
 
+// Size is the length of the encoding in bytes, of a result of a multiRead.
+func (r MultiResult) Size() int {
+	const headerSize, lengthSize = 9, 4
+	switch body := r.Body.(type) {
+	case *GetDataResponse:
+		return headerSize + lengthSize + len(body.Data) + statSize
+	case *GetChildrenResponse:
+		size := headerSize + lengthSize
+		for _, name := range body.Children {
+			size += lengthSize + len(name)
+		}
+		return size
+	}
+	const errorSize = 4
+	return headerSize + errorSize
+}
+
 // Encode appends the record.
 func (m MultiResponse) Encode(e *Encoder) {
 	for _, result := range m.Results {

@@ -292,6 +292,12 @@ func TestMultiResponseComesBack(t *testing.T) {
 		{Type: OpGetChildren, Body: &GetChildrenResponse{Children: []string{"a"}}},
 		{Type: OpError, Err: NoNode},
 	}}
+	for _, result := range response.Results {
+		alone := len(Marshal(MultiResponse{Results: []MultiResult{result}})) - len(Marshal(multiEnd))
+		if result.Type == OpError || result.Type == OpGetData || result.Type == OpGetChildren {
+			require.Equal(t, alone, result.Size(), "%+v", result)
+		}
+	}
 	var back MultiResponse
 	require.NoError(t, Unmarshal(Marshal(response), &back))
 	require.Equal(t, response, back)

@@ -15,6 +15,9 @@ type Stat struct {
 	Pzxid          int64
 }
 
+// statSize is the length of a Stat's encoding in bytes.
+const statSize = 68
+
 // Encode appends the record, 68 bytes.
 func (s Stat) Encode(e *Encoder) {
 	e.Long(s.Czxid)

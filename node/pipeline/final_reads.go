@@ -47,7 +47,7 @@ func (p *finalRequestProcessor) read(r *request) (jute.Record, jute.Code) {
 	case *jute.SyncRequest:
 		return jute.SyncResponse{Path: request.Path}, jute.Ok
 	case *jute.MultiRequest:
-		return s.multiRead(request.Ops, r.authinfo)
+		return p.multiRead(r, request.Ops)
 	case *jute.SetWatches:
 		return p.setWatches(watcher, &jute.SetWatches2{
 			RelativeZxid: request.RelativeZxid, DataWatches: request.DataWatches,
@@ -177,8 +177,16 @@ func (s *Server) getAllChildrenNumber(path string, ids []jute.Id) (jute.Record, 
 	return jute.GetAllChildrenNumberResponse{TotalNumber: int32(s.tree.AllChildrenNumber(path))}, jute.Ok
 }
 
-// multiRead answers several reads, each for itself. It sets no watches.
-func (s *Server) multiRead(operations []jute.MultiOp, ids []jute.Id) (jute.Record, jute.Code) {
+// multiReadMax is how long the answer to a multiRead may become, as a multiple of jute.maxbuffer. Every
+// operation may ask for the same large znode, and so a short frame for gigabytes. Apache's server sends
+// them, if its memory suffices, and its client then closes the connection: it takes no packet longer than
+// jute.maxbuffer (org.apache.zookeeper.ClientCnxnSocket), the default of which was 4 MiB in older clients.
+const multiReadMax = 4
+
+// multiRead answers several reads, each for itself. It sets no watches. An answer that becomes too
+// long closes the connection, which is how it would end at the client.
+func (p *finalRequestProcessor) multiRead(r *request, operations []jute.MultiOp) (jute.Record, jute.Code) {
+	s := p.server
 	response := jute.MultiResponse{}
 	isRead := func(o jute.MultiOp) bool { return o.Type == jute.OpGetData || o.Type == jute.OpGetChildren }
 	isWrite := func(o jute.MultiOp) bool { return !isRead(o) }
@@ -188,20 +196,27 @@ func (s *Server) multiRead(operations []jute.MultiOp, ids []jute.Id) (jute.Recor
 		}
 		return response, jute.MarshallingError // as Apache answers, with the end of an empty list
 	}
+	size, most := 0, multiReadMax*s.config.MaxBuffer
 	for _, operation := range operations {
 		var body jute.Record
 		var code jute.Code
 		switch request := operation.Request.(type) {
 		case *jute.GetDataRequest:
-			body, code = s.getData(request.Path, ids)
+			body, code = s.getData(request.Path, r.authinfo)
 		case *jute.GetChildrenRequest:
-			body, code = s.getChildren(request.Path, ids)
+			body, code = s.getChildren(request.Path, r.authinfo)
 		}
 		result := jute.MultiResult{Type: operation.Type}
 		if code == jute.Ok {
 			result.Body = body.(jute.Message)
 		} else {
 			result.Type, result.Err = jute.OpError, code
+		}
+		if size += result.Size(); size > most {
+			s.config.Log.Warn("closing a connection whose multiRead asks for too much", "client", r.connection.remoteIP,
+				"session", hex(r.session), "operations", len(operations), "bytes", most)
+			s.closeConnection(r.connection)
+			return nil, jute.Ok
 		}
 		response.Results = append(response.Results, result)
 	}

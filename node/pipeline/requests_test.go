@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -254,6 +255,43 @@ func TestMultiReadAnswersEachForItself(t *testing.T) {
 	require.Equal(t, jute.NoNode, response.Results[2].Err)
 	require.Equal(t, jute.NoAuth, response.Results[3].Err)
 	require.Zero(t, w.tree.WatchCount(), "a multiRead sets no watches")
+}
+
+// A frame of a few kilobytes may ask for the same large znode hundreds of times. Where the answer becomes
+// too long the server stops, instead of putting it together.
+func TestMultiReadThatAsksForTooMuch(t *testing.T) {
+	const maxBuffer = 100_000
+	w := newWorld(t, func(c *Config) { c.MaxBuffer = maxBuffer })
+	c := w.connect()
+	c.mustCreate("/large", 0)
+	require.Equal(t, jute.Ok, c.ask(jute.OpSetData, jute.SetDataRequest{Path: "/large", Data: make([]byte, maxBuffer/2), Version: -1}, &jute.SetDataResponse{}))
+	c.mustCreate("/parent", 0)
+	name := strings.Repeat("n", maxBuffer/4)
+	c.mustCreate("/parent/1"+name, 0)
+	c.mustCreate("/parent/2"+name, 0)
+	for op, one := range map[jute.OpCode]jute.Message{
+		jute.OpGetData:     &jute.GetDataRequest{Path: "/large"},
+		jute.OpGetChildren: &jute.GetChildrenRequest{Path: "/parent"},
+	} {
+		t.Run(op.String(), func(t *testing.T) {
+			times := func(n int) (m jute.MultiRequest) {
+				for range n {
+					m.Ops = append(m.Ops, jute.MultiOp{Type: op, Request: one})
+				}
+				return m
+			}
+			asking := w.connect()
+			var response jute.MultiResponse
+			require.Equal(t, jute.Ok, asking.ask(jute.OpMultiRead, times(2*multiReadMax-1), &response))
+			require.Len(t, response.Results, 2*multiReadMax-1)
+
+			asking.send(jute.OpMultiRead, times(400))
+			require.Zero(t, len(asking.take()), "nothing is answered")
+			require.True(t, asking.isClosed())
+		})
+	}
+	require.Equal(t, jute.Ok, c.ask(jute.OpExists, jute.ExistsRequest{Path: "/large"}, &jute.ExistsResponse{}), "others are served")
+	require.Zero(t, w.server.Outstanding())
 }
 
 func TestIdentities(t *testing.T) {
