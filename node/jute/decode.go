@@ -25,21 +25,28 @@ type Decoder struct {
 	offset   int
 	stream   io.Reader
 	maxField int
+	maxTotal int // what may still be read; negative for everything
 	err      error
 	scratch  [8]byte
 }
 
 // NewDecoder reads from data. Buffers that it returns share data's memory.
-func NewDecoder(data []byte) *Decoder { return &Decoder{data: data, maxField: MaxFieldDefault} }
+func NewDecoder(data []byte) *Decoder {
+	return &Decoder{data: data, maxField: MaxFieldDefault, maxTotal: -1}
+}
 
 // NewStreamDecoder reads from stream exactly what is asked for and not a byte more. Give it a
 // buffered reader.
 func NewStreamDecoder(stream io.Reader) *Decoder {
-	return &Decoder{stream: stream, maxField: MaxFieldDefault}
+	return &Decoder{stream: stream, maxField: MaxFieldDefault, maxTotal: -1}
 }
 
 // SetMaxField bounds the length of a single string or buffer, in bytes.
 func (d *Decoder) SetMaxField(n int) { d.maxField = n }
+
+// SetMaxTotal bounds what is read from now on, in bytes; -1 lifts the bound. No memory is taken for a field
+// that goes beyond it.
+func (d *Decoder) SetMaxTotal(n int) { d.maxTotal = n }
 
 // Err is the first error met, or nil.
 func (d *Decoder) Err() error { return d.err }
@@ -74,6 +81,13 @@ func (d *Decoder) Finish() error {
 func (d *Decoder) take(n int) []byte {
 	if d.err != nil {
 		return nil
+	}
+	if d.maxTotal >= 0 {
+		if n > d.maxTotal {
+			d.err = fmt.Errorf("jute: a record is too long: %d bytes are to follow, %d more are allowed", n, d.maxTotal)
+			return nil
+		}
+		d.maxTotal -= n
 	}
 	if d.stream != nil {
 		return d.takeFromStream(n)

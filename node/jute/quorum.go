@@ -98,6 +98,11 @@ func (r *QuorumPacket) Size() int {
 // Decode reads the record.
 func (r *QuorumPacket) Decode(d *Decoder) {
 	r.Type = d.Int()
+	r.DecodeBehindType(d)
+}
+
+// DecodeBehindType reads the fields behind Type, for readers that look at the type first.
+func (r *QuorumPacket) DecodeBehindType(d *Decoder) {
 	r.Zxid = d.Long()
 	r.Data = d.Buffer()
 	r.Authinfo = decodeVector[Id](d, idSizeMin)

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"encoding/binary"
 	"io"
 	"net"
@@ -245,17 +246,21 @@ func TestLearnerPortListensOnlyForALeader(t *testing.T) {
 	learner := r.dial(learnerPort)
 
 	// Bad bytes end a learner's connection, and only that.
-	for name, bytes := range map[string][]byte{
+	for name, words := range map[string][]byte{
 		"an unknown type":   concat(integer(99), long(0), integer(-1), integer(-1)),
 		"an absurd length":  concat(integer(jute.PacketFollowerInfo), long(0), integer(1<<30)),
 		"a negative length": concat(integer(jute.PacketFollowerInfo), long(0), integer(-7)),
 		"an absurd vector":  concat(integer(jute.PacketFollowerInfo), long(0), integer(-1), integer(1<<30)),
-		"no FOLLOWERINFO":   concat(integer(jute.PacketAck), long(0), integer(-1), integer(-1)),
-		"words":             []byte("GET / HTTP/1.1\r\nHost: zookeeper\r\n\r\n"),
+		"a SNAP":            integer(jute.PacketSnap), // what follows it may have no end, so it is not waited for
+		"a long first word": concat(integer(jute.PacketFollowerInfo), long(0), integer(strangerPacketMax)),
+		"endless identities": concat(integer(jute.PacketFollowerInfo), long(0), integer(-1), integer(1<<20),
+			bytes.Repeat(concat(integer(2), []byte("ip"), integer(2), []byte("::")), strangerPacketMax/12)),
+		"no FOLLOWERINFO": concat(integer(jute.PacketAck), long(0), integer(-1), integer(-1)),
+		"words":           []byte("GET / HTTP/1.1\r\nHost: zookeeper\r\n\r\n"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			tcp := r.dial(learnerPort)
-			write(t, tcp, bytes)
+			write(t, tcp, words)
 			requireClosed(t, tcp)
 		})
 	}

@@ -119,7 +119,7 @@ func (l *leaderConnection) run(ctx context.Context, attempt *leaderAttempt, addr
 		tcp.Close()
 		return ctx.Err()
 	}
-	reader := newPacketReader(l.core.helping(tcp), l.fieldMax, l.tree)
+	reader := newLeaderReader(l.core.helping(tcp), l.fieldMax, l.tree)
 	proposals, commits := l.metrics.Counter(metrics.LearnerProposalReceivedCount), l.metrics.Counter(metrics.LearnerCommitReceivedCount)
 	return exchange(ctx, tcp, attempt.out, reader, func(message peer.LearnerMessage) bool {
 		switch message.Packet.Type {

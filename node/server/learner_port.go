@@ -6,6 +6,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -13,7 +14,6 @@ import (
 	"ordeal/node/jute"
 	"ordeal/node/peer"
 	"ordeal/node/server/metrics"
-	"ordeal/node/tree"
 )
 
 const (
@@ -34,7 +34,6 @@ type learnerPort struct {
 	core     *core
 	log      *slog.Logger
 	group    *errgroup.Group
-	tree     tree.Options
 	fieldMax int
 	security *security // nil for none
 	metrics  *metrics.Registry
@@ -52,6 +51,9 @@ type learnerLink struct {
 	id  peer.Link
 	tcp net.Conn
 	out *flow
+	// known is whether the leader has answered: it does so once it has found the learner to be of the
+	// ensemble.
+	known atomic.Bool
 }
 
 // place is where to listen.
@@ -165,7 +167,7 @@ func (p *learnerPort) run(ctx context.Context, link *learnerLink) {
 		link.tcp.Close()
 		return
 	}
-	reader := newPacketReader(p.core.helping(stream), p.fieldMax, p.tree)
+	reader := newLearnerReader(p.core.helping(stream), p.fieldMax, &link.known)
 	err = exchange(ctx, stream, link.out, reader, func(message peer.LearnerMessage) bool {
 		p.unknown.leave(link.tcp)
 		if message.Packet.Type == jute.PacketRevalidate {
@@ -197,6 +199,7 @@ func (p *learnerPort) queue(outputs []peer.LearnerOutput, writer *packetWriter) 
 			continue
 		}
 		if message := outputs[i].Message; message != nil {
+			link.known.Store(true)
 			switch message.Packet.Type {
 			case jute.PacketDiff:
 				p.metrics.Counter(metrics.DiffCount).Add(1)

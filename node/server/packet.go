@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 
 	"ordeal/node/jute"
 	"ordeal/node/peer"
@@ -17,6 +18,12 @@ const (
 	// learnerQueueMax bounds the bytes that wait for one learner, or for the leader. A learner that
 	// is that far behind starts over with a snapshot.
 	learnerQueueMax = 256 << 20
+	// strangerPacketMax bounds a packet of a learner that the leader has not answered, in bytes: nobody knows
+	// yet whether it belongs to the ensemble. FOLLOWERINFO and OBSERVERINFO have 40.
+	strangerPacketMax = 1 << 10
+	// packetFieldsMax is how many of the longest fields a packet may have room for: one for its data, one for
+	// all identities of a client together.
+	packetFieldsMax = 2
 	// snapshotNodes is how many znodes of a tree are read under one hold of the core's lock.
 	snapshotNodes = 64
 )
@@ -25,28 +32,74 @@ const (
 type packetReader struct {
 	decoder *jute.Decoder
 	tree    tree.Options
+	// packetMax bounds a packet without the tree behind it, in bytes.
+	packetMax int
+	// known is nil for packets of a leader. A learner may send only what is for a leader, and nothing but
+	// small packets before known is true.
+	known *atomic.Bool
 }
 
-func newPacketReader(tcp io.Reader, fieldMax int, options tree.Options) *packetReader {
+// newLeaderReader reads what a leader sends.
+func newLeaderReader(tcp io.Reader, fieldMax int, options tree.Options) *packetReader {
 	decoder := jute.NewStreamDecoder(bufio.NewReaderSize(tcp, learnerBufferSize))
 	decoder.SetMaxField(fieldMax)
-	return &packetReader{decoder: decoder, tree: options}
+	return &packetReader{decoder: decoder, tree: options, packetMax: packetFieldsMax * fieldMax}
+}
+
+// newLearnerReader reads what a learner sends. Known tells whether the leader has answered it.
+func newLearnerReader(tcp io.Reader, fieldMax int, known *atomic.Bool) *packetReader {
+	r := newLeaderReader(tcp, fieldMax, tree.Options{})
+	r.known = known
+	return r
+}
+
+// isForLeader tells whether a learner may send packets of this type.
+func isForLeader(packetType int32) bool {
+	switch packetType {
+	case jute.PacketFollowerInfo, jute.PacketObserverInfo, jute.PacketAckEpoch,
+		jute.PacketAck, jute.PacketPing, jute.PacketRequest, jute.PacketRevalidate:
+		return true
+	}
+	return false
+}
+
+// header reads the fields in front of a packet's data, and judges by them what may follow.
+func (r *packetReader) header() (packetType int32, err error) {
+	r.decoder.SetMaxTotal(r.packetMax)
+	packetType = r.decoder.Int()
+	if err := r.decoder.Err(); err != nil {
+		return 0, err
+	}
+	if packetType < jute.PacketRequest || packetType > jute.PacketInformAndActivate {
+		return 0, fmt.Errorf("a packet of unknown type %d", packetType)
+	}
+	if r.known != nil {
+		if !isForLeader(packetType) {
+			return 0, fmt.Errorf("%s is not for a leader", jute.PacketName(packetType))
+		}
+		if !r.known.Load() {
+			r.decoder.SetMaxTotal(strangerPacketMax)
+		}
+	}
+	return packetType, nil
 }
 
 // next reads one packet, and the tree behind it if it is a SNAP.
 func (r *packetReader) next() (peer.LearnerMessage, error) {
-	packet := &jute.QuorumPacket{}
-	packet.Decode(r.decoder)
-	if err := r.decoder.Err(); err != nil {
+	packetType, err := r.header()
+	if err != nil {
 		return peer.LearnerMessage{}, err
 	}
-	if packet.Type < jute.PacketRequest || packet.Type > jute.PacketInformAndActivate {
-		return peer.LearnerMessage{}, fmt.Errorf("a packet of unknown type %d", packet.Type)
+	packet := &jute.QuorumPacket{Type: packetType}
+	packet.DecodeBehindType(r.decoder)
+	if err := r.decoder.Err(); err != nil {
+		return peer.LearnerMessage{}, fmt.Errorf("%s: %w", jute.PacketName(packetType), err)
 	}
 	message := peer.LearnerMessage{Packet: packet}
 	if packet.Type != jute.PacketSnap {
 		return message, nil
 	}
+	r.decoder.SetMaxTotal(-1)
 	incoming, err := tree.ReadSnapshot(r.decoder, r.tree)
 	if err != nil {
 		return message, fmt.Errorf("the snapshot behind SNAP: %w", err)

@@ -125,7 +125,7 @@ func (s *shell) openQuorumPorts(ctx context.Context, options tree.Options) error
 	}
 	trial.Close()
 	s.learner = &learnerPort{
-		address: s.own(self.QuorumAddress()), core: s.core, log: s.log, tree: options, fieldMax: int(t.fieldMax),
+		address: s.own(self.QuorumAddress()), core: s.core, log: s.log, fieldMax: int(t.fieldMax),
 		wanted: make(chan bool, 1), open: map[peer.Link]*learnerLink{}, unknown: waitingRoom{most: handshakesMax}, metrics: s.metrics, security: t.quorumSecurity,
 	}
 	s.packets = &packetWriter{lock: s.core.lock.RLocker()}
