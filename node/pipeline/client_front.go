@@ -147,12 +147,13 @@ func (s *Server) processAuth(c *connection, xid int32, decoder *jute.Decoder) {
 		s.closeConnection(c)
 		return
 	}
-	if ids, ok := s.authenticate(c, &packet); ok {
-		c.addAuth(ids)
+	ids, proven := s.authenticate(c, &packet)
+	added := proven && c.addAuth(ids, s.config.MaxBuffer)
+	if added {
 		s.reply(c, jute.ReplyHeader{Xid: xid}, nil)
 		return
 	}
-	s.config.Log.Warn("authentication failed", "client", c.remoteIP, "session", hex(c.session), "scheme", packet.Scheme)
+	s.config.Log.Warn("authentication failed", "client", c.remoteIP, "session", hex(c.session), "scheme", packet.Scheme, "too many identities", proven)
 	s.reply(c, jute.ReplyHeader{Xid: xid, Err: jute.AuthFailed}, nil)
 	s.closeConnection(c)
 }

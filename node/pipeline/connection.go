@@ -49,8 +49,14 @@ const (
 	connectionClosed
 )
 
-// addAuth adds ids that the client has proven.
-func (c *connection) addAuth(ids []jute.Id) {
+// identityOverhead is what an identity counts beside its own bytes: each is compared with the entries of
+// every ACL.
+const identityOverhead = 128
+
+// addAuth adds ids that the client has proven, unless all together would take more than so many bytes: they
+// travel with each request that goes to a leader, and stand in the answer to whoAmI. Apache's servers have no
+// bound.
+func (c *connection) addAuth(ids []jute.Id, bytesMax int) bool {
 	authinfo := append([]jute.Id(nil), c.authinfo...)
 	for _, id := range ids {
 		known := false
@@ -61,7 +67,15 @@ func (c *connection) addAuth(ids []jute.Id) {
 			authinfo = append(authinfo, id)
 		}
 	}
+	bytes := 0
+	for _, id := range authinfo {
+		bytes += len(id.Scheme) + len(id.ID) + identityOverhead
+	}
+	if bytes > bytesMax {
+		return false
+	}
 	c.authinfo = authinfo
+	return true
 }
 
 func (c *connection) stats() ConnStats {

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -325,5 +326,26 @@ func TestIdentities(t *testing.T) {
 		c := w.connect()
 		require.Equal(t, jute.AuthFailed, c.ask(jute.OpAuth, bad, nil))
 		require.True(t, c.isClosed())
+	}
+}
+
+// Identities go with each request to a leader, so a client may not have any number of them.
+func TestIdentitiesWithoutEnd(t *testing.T) {
+	const maxBuffer = 100_000
+	for name, user := range map[string]string{"long": strings.Repeat("u", maxBuffer/4), "many": "u"} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, func(c *Config) { c.MaxBuffer = maxBuffer })
+			c := w.connect()
+			for i := 0; ; i++ {
+				packet := jute.AuthPacket{Scheme: "digest", Auth: fmt.Appendf(nil, "%s%d:password", user, i)}
+				if code := c.ask(jute.OpAuth, packet, nil); code != jute.Ok {
+					require.Equal(t, jute.AuthFailed, code)
+					require.Greater(t, i, 2, "a few are allowed")
+					require.True(t, c.isClosed())
+					break
+				}
+				require.Less(t, i, maxBuffer/identityOverhead)
+			}
+		})
 	}
 }
