@@ -156,6 +156,7 @@ type serverHost struct {
 
 func (h *serverHost) Send(conn pipeline.Conn, frame []byte) {
 	h.peer.ready.Clients = append(h.peer.ready.Clients, ClientOutput{Conn: Conn(conn), Frame: frame})
+	h.peer.clientBytes += len(frame)
 }
 
 func (h *serverHost) Close(conn pipeline.Conn) {

@@ -38,6 +38,8 @@ type Peer struct {
 	log    *slog.Logger
 	now    Now
 	ready  Ready
+	// clientBytes is the length of all frames in ready.
+	clientBytes int
 
 	role role
 	// leaveReason, once set, makes the peer leave its role at the end of the input.
@@ -278,8 +280,13 @@ func (p *Peer) Ready() Ready {
 		Learners: make([]LearnerOutput, 0, len(ready.Learners)),
 		Clients:  make([]ClientOutput, 0, len(ready.Clients)),
 	}
+	p.clientBytes = 0
 	return ready
 }
+
+// ClientBytes is how many bytes of frames for clients Ready would return. Whoever gives many inputs at a time
+// should look at it between them: each may be a read of something large.
+func (p *Peer) ClientBytes() int { return p.clientBytes }
 
 // ReadNow answers a plain read from the tree, or reports that it cannot.
 func (p *Peer) ReadNow(conn Conn, frame []byte) (reply []byte, ok bool) {

@@ -177,11 +177,11 @@ func (s *Server) getAllChildrenNumber(path string, ids []jute.Id) (jute.Record, 
 	return jute.GetAllChildrenNumberResponse{TotalNumber: int32(s.tree.AllChildrenNumber(path))}, jute.Ok
 }
 
-// multiReadMax is how long the answer to a multiRead may become, as a multiple of jute.maxbuffer. Every
+// MultiReadMax is how long the answer to a multiRead may become, as a multiple of jute.maxbuffer. Every
 // operation may ask for the same large znode, and so a short frame for gigabytes. Apache's server sends
 // them, if its memory suffices, and its client then closes the connection: it takes no packet longer than
 // jute.maxbuffer (org.apache.zookeeper.ClientCnxnSocket), the default of which was 4 MiB in older clients.
-const multiReadMax = 4
+const MultiReadMax = 4
 
 // multiRead answers several reads, each for itself. It sets no watches. An answer that becomes too
 // long closes the connection, which is how it would end at the client.
@@ -196,7 +196,7 @@ func (p *finalRequestProcessor) multiRead(r *request, operations []jute.MultiOp)
 		}
 		return response, jute.MarshallingError // as Apache answers, with the end of an empty list
 	}
-	size, most := 0, multiReadMax*s.config.MaxBuffer
+	size, most := 0, MultiReadMax*s.config.MaxBuffer
 	for _, operation := range operations {
 		var body jute.Record
 		var code jute.Code

@@ -283,8 +283,8 @@ func TestMultiReadThatAsksForTooMuch(t *testing.T) {
 			}
 			asking := w.connect()
 			var response jute.MultiResponse
-			require.Equal(t, jute.Ok, asking.ask(jute.OpMultiRead, times(2*multiReadMax-1), &response))
-			require.Len(t, response.Results, 2*multiReadMax-1)
+			require.Equal(t, jute.Ok, asking.ask(jute.OpMultiRead, times(2*MultiReadMax-1), &response))
+			require.Len(t, response.Results, 2*MultiReadMax-1)
 
 			asking.send(jute.OpMultiRead, times(400))
 			require.Zero(t, len(asking.take()), "nothing is answered")

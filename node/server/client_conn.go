@@ -16,6 +16,7 @@ import (
 
 	"ordeal/node/jute"
 	"ordeal/node/peer"
+	"ordeal/node/pipeline"
 )
 
 const (
@@ -27,8 +28,8 @@ const (
 	clientQueueHigh = 1 << 20
 	// clientOutstandingMax bounds the requests of one connection that are not answered yet.
 	clientOutstandingMax = 1000
-	// clientReadsMax bounds those among them whose replies may be large, up to jute.maxbuffer each and
-	// more: together they fit into clientQueueMax.
+	// clientReadsMax bounds the replies to those among them that may be large, counted by the room that they
+	// may take, in jute.maxbuffer: together they fit into clientQueueMax.
 	clientReadsMax = 48
 	// clientLinger is how long the end of a connection waits for the client to close its side, so
 	// that what was written last is not lost to a reset.
@@ -56,7 +57,7 @@ type clientConn struct {
 
 	lock        sync.Mutex
 	outstanding []request
-	reads       int           // of outstanding, those with a large reply
+	reads       int           // what the replies to outstanding take, in jute.maxbuffer
 	room        chan struct{} // signalled when outstanding or out shrink
 	greeted     bool          // the ConnectResponse has been sent
 	facts       connFacts
@@ -70,13 +71,16 @@ type request struct {
 	arrived time.Time
 }
 
-// large tells whether the reply may be large.
-func (r request) large() bool {
+// room is how large the reply may be, as a multiple of jute.maxbuffer; 0 for a small one. Lists of children and
+// of ephemerals have no bound of their own.
+func (r request) room() int {
 	switch r.op {
-	case jute.OpGetData, jute.OpGetChildren, jute.OpGetChildren2, jute.OpMultiRead, jute.OpGetEphemerals:
-		return true
+	case jute.OpMultiRead:
+		return pipeline.MultiReadMax
+	case jute.OpGetData, jute.OpGetChildren, jute.OpGetChildren2, jute.OpGetEphemerals, jute.OpGetACL, jute.OpWhoAmI:
+		return 1
 	}
-	return false
+	return 0
 }
 
 // connFacts is what cons shows of a connection.
@@ -296,9 +300,7 @@ func (c *clientConn) take(ctx context.Context, frame []byte) error {
 	c.lock.Lock()
 	r := requestOf(frame, c.greeted || len(c.outstanding) > 0, now)
 	c.outstanding = append(c.outstanding, r)
-	if r.large() {
-		c.reads++
-	}
+	c.reads += r.room()
 	c.lock.Unlock()
 	c.added = true
 	if !c.port.core.add(ctx, func(p *peer.Peer) { p.ClientFrame(c.id, frame) }) {
@@ -396,9 +398,7 @@ func (c *clientConn) settle(xid int32, reply []byte) {
 	for i, r := range c.outstanding {
 		if r.xid == xid {
 			c.answered(r, reply)
-			if r.large() {
-				c.reads--
-			}
+			c.reads -= r.room()
 			c.outstanding = append(c.outstanding[:i], c.outstanding[i+1:]...)
 			return
 		}

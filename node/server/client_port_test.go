@@ -259,6 +259,15 @@ func TestSessionThatOnlyReadsIsHeardOf(t *testing.T) {
 	}
 }
 
+// Many short items take more memory than their bytes.
+func TestFlowOfShortItemsBreaks(t *testing.T) {
+	f := newFlow(10 * flowItemOverhead)
+	for range 10 {
+		require.True(t, f.put(flowItem{data: []byte{1}}))
+	}
+	require.False(t, f.put(flowItem{data: []byte{1}}))
+}
+
 func TestFlowThatIsNotDrainedBreaks(t *testing.T) {
 	f := newFlow(10)
 	require.True(t, f.put(flowItem{data: make([]byte, 10)}))

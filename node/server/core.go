@@ -18,6 +18,9 @@ const (
 	inputsQueued = 4096
 	// batchMax bounds the inputs between two outputs, and so the time for which reads have to wait.
 	batchMax = 256
+	// repliesMax bounds the bytes for clients, but for the last of them, that are put together before the
+	// connections get them, which cut off clients that do not read. A batch of reads could ask for any number.
+	repliesMax = 4 << 20
 )
 
 // input is something that happened, told to the peer.
@@ -194,7 +197,7 @@ func (c *core) run(ctx context.Context) error {
 		c.turn.Lock()
 		if stop {
 			c.batch = append(c.batch[:0], (*peer.Peer).Stop)
-			c.step()
+			c.work()
 			c.over = true
 		} else {
 			c.drive(!c.outputs.diskBusy())
@@ -224,17 +227,26 @@ func (c *core) drive(inputs bool) {
 			inputs = false
 		}
 	}
-	c.step()
+	c.work()
 }
 
-// step tells the peer the time and the batch, and distributes what it then wants.
-func (c *core) step() {
-	c.lock.Lock()
-	c.peer.Tick(c.clock.now())
-	for _, in := range c.batch {
-		in(c.peer)
+// work takes the batch, in as many steps as it needs, but one at least.
+func (c *core) work() {
+	for left := c.step(c.batch); len(left) > 0 && c.fatal == nil; {
+		left = c.step(left)
 	}
 	clear(c.batch)
+}
+
+// step tells the peer the time and the inputs, and distributes what it then wants. It returns the inputs that
+// it left for another step.
+func (c *core) step(inputs []input) (left []input) {
+	c.lock.Lock()
+	c.peer.Tick(c.clock.now())
+	for len(inputs) > 0 && c.peer.ClientBytes() < repliesMax {
+		inputs[0](c.peer)
+		inputs = inputs[1:]
+	}
 	ready := c.peer.Ready()
 	c.outputs.clients(ready.Clients)
 	if c.observed != nil {
@@ -249,4 +261,5 @@ func (c *core) step() {
 	if ready.Fatal != nil {
 		c.over, c.fatal = true, ready.Fatal
 	}
+	return inputs
 }

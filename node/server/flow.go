@@ -13,6 +13,9 @@ const (
 	pushMax = 64 << 10
 	// flowBufferSize is how much the writer gathers for one write.
 	flowBufferSize = 64 << 10
+	// flowItemOverhead is what an item takes in memory beside its bytes, about: watch events are short, and a
+	// client can have very many of them.
+	flowItemOverhead = 128
 )
 
 // flow is a queue of byte slices from the core to one connection's writer. Putting never waits: a
@@ -70,7 +73,7 @@ func (f *flow) put(item flowItem) bool {
 	if f.ending || f.broken {
 		return true
 	}
-	if f.bytes+len(item.data) > f.bytesMax {
+	if f.bytes+len(item.data)+len(f.items)*flowItemOverhead > f.bytesMax {
 		f.broken = true
 		f.items = nil
 		signal(f.wake)
