@@ -110,11 +110,21 @@ type secureConn struct{ *tls.Conn }
 // Close closes the connection.
 func (c secureConn) Close() error { return c.NetConn().Close() }
 
-// welcome secures a connection that somebody else made.
+// welcome secures a connection that somebody else made. It ends with ctx, whatever the other side does.
 func (s *security) welcome(ctx context.Context, conn net.Conn) (net.Conn, error) {
 	if s == nil {
 		return conn, nil
 	}
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	secured, err := s.greet(ctx, conn)
+	if !stop() {
+		return nil, context.Cause(ctx)
+	}
+	return secured, err
+}
+
+// greet is welcome but for one thing: a caller that says nothing is waited for, even if ctx is done.
+func (s *security) greet(ctx context.Context, conn net.Conn) (net.Conn, error) {
 	conn.SetDeadline(time.Now().Add(handshakeTimeout))
 	defer conn.SetDeadline(time.Time{})
 	if s.unify {

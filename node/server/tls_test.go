@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -224,6 +225,19 @@ func TestClientPortThatTakesBoth(t *testing.T) {
 	secured := zkOver(t, r.clientAddress(), a.client(""))
 	retry(t, func() error { _, _, err := secured.Exists("/"); return err })
 	retry(t, func() error { _, _, err := client(t, r).Exists("/"); return err })
+}
+
+// A caller that says nothing does not keep the server from stopping.
+func TestSilentCallerWhereBothAreTaken(t *testing.T) {
+	near, _ := socketPair(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	welcomed := make(chan error, 1)
+	go func() {
+		_, err := (&security{unify: true}).welcome(ctx, near)
+		welcomed <- err
+	}()
+	cancel()
+	require.ErrorIs(t, <-welcomed, context.Canceled, "not only the end of its patience")
 }
 
 // secureEnsemble is three members that talk over TLS.
