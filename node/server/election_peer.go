@@ -18,6 +18,9 @@ type electionPeer struct {
 	port           *electionPort
 	server         quorum.Server
 	connectTimeout time.Duration
+	// stranger numbers the servers outside the membership in the order in which they came; it is 0 for
+	// others. A stranger is called when it has called, and never without that: its address is its own word.
+	stranger uint64
 
 	adopted chan net.Conn // a connection that the other side made
 	called  chan struct{} // the other side wants to be called back
@@ -82,19 +85,28 @@ func (e *electionPeer) serve(ctx context.Context) error {
 			}
 			continue
 		}
+		wait := pause
+		if e.stranger > 0 {
+			wait = e.port.strangerPatience
+		}
+		called := false
 		select {
 		case tcp = <-e.adopted:
 			continue
 		case <-ctx.Done():
 			return nil
 		case <-e.called:
-			pause = reconnectMin
+			pause, called = reconnectMin, true
 		case <-e.wakeIfSilent():
 			// Nothing was ever said, and now there is something.
-		case <-time.After(pause):
+		case <-time.After(wait):
+			if e.stranger > 0 {
+				e.port.forget(e)
+				return nil
+			}
 			pause = min(2*pause, reconnectMax)
 		}
-		if e.hasSomething() {
+		if called || e.hasSomething() {
 			tcp = e.call(ctx)
 		}
 	}

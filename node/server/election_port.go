@@ -51,6 +51,7 @@ type electionPort struct {
 	security         *security         // nil for none
 	id               int64
 	strangers        bool // servers outside the membership may ask for it, to join
+	strangerPatience time.Duration
 	connectTimeout   time.Duration
 	core             *core
 	log              *slog.Logger
@@ -61,15 +62,22 @@ type electionPort struct {
 	lock  sync.Mutex
 	self  quorum.Server
 	peers map[int64]*electionPeer
+	last  uint64 // of the numbers of strangers
 }
 
-// strangersMax bounds the servers outside the membership that this server talks to.
-const strangersMax = 32
+const (
+	// strangersMax bounds the servers outside the membership that this server talks to. If more come, the
+	// one that came first must go: who wants to join calls again.
+	strangersMax = 32
+	// strangerPatienceDefault is for how long a server outside the membership is remembered when it has no
+	// connection.
+	strangerPatienceDefault = 30 * time.Second
+)
 
 func newElectionPort(membership *quorum.Config, self quorum.Server, connectTimeout time.Duration) *electionPort {
 	p := &electionPort{
 		id: self.ID, self: self, peers: map[int64]*electionPeer{}, unknown: waitingRoom{most: handshakesMax},
-		moves: make(chan net.Listener, 1), connectTimeout: connectTimeout,
+		moves: make(chan net.Listener, 1), connectTimeout: connectTimeout, strangerPatience: strangerPatienceDefault,
 	}
 	for _, server := range membership.Servers {
 		if server.ID != self.ID {
@@ -94,9 +102,8 @@ func (p *electionPort) setMembership(ctx context.Context, self quorum.Server, me
 	}
 	delete(wanted, self.ID)
 	for id, other := range p.peers {
-		if server, stays := wanted[id]; !stays || server.ElectionAddress() != other.server.ElectionAddress() {
-			other.retire()
-			delete(p.peers, id)
+		if server, stays := wanted[id]; !stays || other.stranger > 0 || server.ElectionAddress() != other.server.ElectionAddress() {
+			p.drop(other)
 		}
 	}
 	for id, server := range wanted {
@@ -114,21 +121,64 @@ func (p *electionPort) start(ctx context.Context, other *electionPeer) {
 	p.group.Go(func() error { return other.serve(ctx) })
 }
 
+// drop lets go of another server. The caller has the lock.
+func (p *electionPort) drop(other *electionPeer) {
+	other.retire()
+	delete(p.peers, other.server.ID)
+}
+
 // find returns the server with this id. One that is in no membership is taken up if it may be about to
-// join: it has given its own address then.
+// join: it has given its own address then, and another one than before takes that one's place.
 func (p *electionPort) find(ctx context.Context, id int64, address string) *electionPeer {
 	p.lock.Lock()
 	defer p.lock.Unlock()
 	other := p.peers[id]
-	host, port, err := net.SplitHostPort(address)
-	number, numberErr := strconv.Atoi(port)
-	if other != nil || !p.strangers || err != nil || numberErr != nil || len(p.peers) >= quorum.IDMax+strangersMax {
+	if !p.strangers || (other != nil && (other.stranger == 0 || other.server.ElectionAddress() == address)) {
 		return other
 	}
+	host, port, err := net.SplitHostPort(address)
+	number, numberErr := strconv.Atoi(port)
+	if err != nil || numberErr != nil {
+		return other
+	}
+	if other != nil {
+		p.drop(other)
+	}
+	p.makeRoom()
 	p.log.Info("a server outside the membership asks for it", "server", id, "address", address)
 	other = newElectionPeer(p, quorum.Server{ID: id, Host: host, ElectionPort: number}, p.connectTimeout)
+	p.last++
+	other.stranger = p.last
 	p.start(ctx, other)
 	return other
+}
+
+// makeRoom lets go of the oldest stranger if there are too many for another. The caller has the lock.
+func (p *electionPort) makeRoom() {
+	count := 0
+	var oldest *electionPeer
+	for _, other := range p.peers {
+		if other.stranger == 0 {
+			continue
+		}
+		count++
+		if oldest == nil || other.stranger < oldest.stranger {
+			oldest = other
+		}
+	}
+	if count >= strangersMax {
+		p.log.Warn("too many servers outside the membership: letting go of the oldest", "server", oldest.server.ID, "max", strangersMax)
+		p.drop(oldest)
+	}
+}
+
+// forget lets go of a stranger, unless that has happened already.
+func (p *electionPort) forget(stranger *electionPeer) {
+	p.lock.Lock()
+	defer p.lock.Unlock()
+	if p.peers[stranger.server.ID] == stranger {
+		p.drop(stranger)
+	}
 }
 
 // header is what this server says first when it calls.
@@ -269,8 +319,8 @@ func (p *electionPort) receive(ctx context.Context, from int64, tcp net.Conn) er
 		if size < 1 || size > notificationMax {
 			return fmt.Errorf("a notification of %d bytes: want 1 to %d", size, notificationMax)
 		}
-		data := make([]byte, size)
-		if _, err := io.ReadFull(in, data); err != nil {
+		data, err := readFull(in, int(size))
+		if err != nil {
 			return err
 		}
 		message, err := election.DecodeNotification(data)

@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"encoding/binary"
 	"io"
+	"log/slog"
 	"net"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
 	"ordeal/node/election"
 	"ordeal/node/jute"
@@ -231,6 +234,58 @@ func TestNewestNotificationWins(t *testing.T) {
 	data, err := io.ReadAll(there)
 	require.NoError(t, err)
 	require.Equal(t, "\x00\x00\x00\x03new", string(data))
+}
+
+// reconfigurable is member 2 of three where servers may join.
+func reconfigurable(t *testing.T) *running {
+	config := ensembleConfigs(t, 3)[1]
+	config.Reconfig = true
+	return start(t, config)
+}
+
+// A server that wants to join is called back at the address that it says, and at the next one if the first
+// was wrong.
+func TestStrangerIsCalledBackWhereItSays(t *testing.T) {
+	r := reconfigurable(t)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer listener.Close()
+	requireClosed(t, call(t, r, header(0, "127.0.0.1:1")))
+	requireClosed(t, call(t, r, header(0, listener.Addr().String())))
+	tcp, err := listener.Accept()
+	require.NoError(t, err)
+	defer tcp.Close()
+	want := header(2, r.config.self().ElectionAddress())
+	got := make([]byte, len(want))
+	_, err = io.ReadFull(tcp, got)
+	require.NoError(t, err)
+	require.Equal(t, want, got)
+	writeNotification(t, tcp, election.Notification{State: election.Looking, Leader: 0, ElectionEpoch: 1, Version: 2})
+	readUntil(t, tcp, func(n election.Notification) bool { return n.Leader == 2 })
+}
+
+// Strangers cannot keep others out, nor take the place of members.
+func TestTooManyStrangers(t *testing.T) {
+	r := reconfigurable(t)
+	first := call(t, r, header(100, "127.0.0.1:1"))
+	r.logs("a server outside the membership asks for it")
+	for i := range strangersMax {
+		call(t, r, header(int64(101+i), "127.0.0.1:1"))
+	}
+	r.logs("too many servers outside the membership")
+	requireClosed(t, first)
+	require.EqualValues(t, 2, readNotification(t, call(t, r, header(3, "h:1"))).Leader)
+}
+
+// A stranger that has no connection is forgotten after a while, and is not called on and on.
+func TestStrangersAreForgotten(t *testing.T) {
+	config := ensembleConfigs(t, 3)[1]
+	p := newElectionPort(config.Membership, config.self(), time.Millisecond)
+	p.log, p.group, p.strangers, p.strangerPatience = slog.New(slog.DiscardHandler), &errgroup.Group{}, true, time.Millisecond
+	require.NotNil(t, p.find(t.Context(), 9, "127.0.0.1:1"))
+	require.NoError(t, p.group.Wait(), "nobody serves it any more")
+	require.Len(t, p.peers, 2, "the members")
+	require.Nil(t, p.find(t.Context(), 9, "no address"))
 }
 
 // The learner port listens only while its server leads (protocol.md 12, item 11).
