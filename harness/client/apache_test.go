@@ -5,8 +5,6 @@ package client_test
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ordeal/harness/client"
+	"ordeal/node/freeport"
 	"ordeal/results/history"
 )
 
@@ -34,7 +33,7 @@ func startApache(t testing.TB, ctx context.Context) (client.Member, *exec.Cmd) {
 		t.Skip("java or the Debian package zookeeper is missing")
 	}
 	dir := t.TempDir()
-	port := freePort(t)
+	port := freeport.Take(t)
 	config := fmt.Sprintf("tickTime=500\ndataDir=%s\nclientPort=%d\nclientPortAddress=127.0.0.1\nadmin.enableServer=false\nmaxClientCnxns=0\n", dir, port)
 	path := filepath.Join(dir, "zoo.cfg")
 	require.NoError(t, os.WriteFile(path, []byte(config), 0o600))
@@ -65,20 +64,6 @@ func awaitServing(t testing.TB, ctx context.Context, member client.Member) clien
 			t.Fatalf("member %d does not serve: %v", member.Number, err)
 		}
 	}
-}
-
-// freePort finds a port below the ephemeral range, at random: other tests look for ports too.
-func freePort(t testing.TB) int {
-	t.Helper()
-	for range 1000 {
-		port := 20_000 + rand.IntN(32_768-20_000)
-		if listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
-			require.NoError(t, listener.Close())
-			return port
-		}
-	}
-	t.Fatal("no free port below 32768")
-	return 0
 }
 
 func TestIntegrationApacheAnswersEveryOperation(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"ordeal/node/freeport"
 	"ordeal/node/internal/duel"
 	"ordeal/node/store"
 	"ordeal/node/tree"
@@ -47,7 +48,7 @@ func twinConfig(t *testing.T, id int, more string) *Config {
 		writeFile(t, filepath.Join(dir, "myid"), strconv.Itoa(id)+"\n")
 	}
 	path := writeFile(t, filepath.Join(dir, "zoo.cfg"), fmt.Sprintf("tickTime=2000\ndataDir=%s\nclientPort=%d\nclientPortAddress=127.0.0.1\n"+
-		"extendedTypesEnabled=true\n4lw.commands.whitelist=*\nmaxClientCnxns=0\nforceSync=no\nDigestAuthenticationProvider.superDigest=%s\n%s", dir, freePort(t), duel.SuperDigest, more))
+		"extendedTypesEnabled=true\n4lw.commands.whitelist=*\nmaxClientCnxns=0\nforceSync=no\nDigestAuthenticationProvider.superDigest=%s\n%s", dir, freeport.Take(t), duel.SuperDigest, more))
 	config, err := LoadConfig(path, nil)
 	require.NoError(t, err)
 	return config
@@ -108,7 +109,7 @@ func startTwins(t *testing.T) []*running {
 	const members = 3
 	lines := "initLimit=20\nsyncLimit=10\n"
 	for id := 1; id <= members; id++ {
-		lines += fmt.Sprintf("server.%d=127.0.0.1:%d:%d\n", id, freePort(t), freePort(t))
+		lines += fmt.Sprintf("server.%d=127.0.0.1:%d:%d\n", id, freeport.Take(t), freeport.Take(t))
 	}
 	var all []*running
 	for id := 1; id <= members; id++ {

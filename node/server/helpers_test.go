@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -18,27 +17,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"ordeal/node/freeport"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience bounds every wait of a test: it is long, since it only ends tests that fail.
 const patience = 20 * time.Second
-
-// freePort finds a port of the loopback interface below the ephemeral range.
-func freePort(t *testing.T) int {
-	t.Helper()
-	for range 1000 {
-		port := 20000 + rand.IntN(12000)
-		listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-		if err == nil {
-			require.NoError(t, listener.Close())
-			return port
-		}
-	}
-	t.Fatal("no free port found")
-	return 0
-}
 
 // logBuffer collects log lines.
 type logBuffer struct {
@@ -155,7 +141,7 @@ func (r *running) mode() string {
 func standaloneConfig(t *testing.T, more string, properties map[string]string) *Config {
 	t.Helper()
 	dir := t.TempDir()
-	path := writeFile(t, filepath.Join(dir, "zoo.cfg"), fmt.Sprintf("tickTime=200\ndataDir=%s\nclientPort=%d\nclientPortAddress=127.0.0.1\n4lw.commands.whitelist=*\nadmin.enableServer=false\n%s", dir, freePort(t), more))
+	path := writeFile(t, filepath.Join(dir, "zoo.cfg"), fmt.Sprintf("tickTime=200\ndataDir=%s\nclientPort=%d\nclientPortAddress=127.0.0.1\n4lw.commands.whitelist=*\nadmin.enableServer=false\n%s", dir, freeport.Take(t), more))
 	config, err := LoadConfig(path, properties)
 	require.NoError(t, err)
 	return config
@@ -166,14 +152,14 @@ func ensembleConfigs(t *testing.T, members int) []*Config {
 	t.Helper()
 	lines := ""
 	for id := 1; id <= members; id++ {
-		lines += fmt.Sprintf("server.%d=127.0.0.1:%d:%d\n", id, freePort(t), freePort(t))
+		lines += fmt.Sprintf("server.%d=127.0.0.1:%d:%d\n", id, freeport.Take(t), freeport.Take(t))
 	}
 	var configs []*Config
 	for id := 1; id <= members; id++ {
 		dir := t.TempDir()
 		writeFile(t, filepath.Join(dir, "myid"), strconv.Itoa(id)+"\n")
 		path := writeFile(t, filepath.Join(dir, "zoo.cfg"), fmt.Sprintf(
-			"tickTime=200\ninitLimit=25\nsyncLimit=10\ndataDir=%s\nclientPort=%d\nclientPortAddress=127.0.0.1\n4lw.commands.whitelist=*\nadmin.enableServer=false\n%s", dir, freePort(t), lines))
+			"tickTime=200\ninitLimit=25\nsyncLimit=10\ndataDir=%s\nclientPort=%d\nclientPortAddress=127.0.0.1\n4lw.commands.whitelist=*\nadmin.enableServer=false\n%s", dir, freeport.Take(t), lines))
 		config, err := LoadConfig(path, nil)
 		require.NoError(t, err)
 		configs = append(configs, config)

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
+	"ordeal/node/freeport"
 	"ordeal/node/internal/duel"
 )
 
@@ -38,9 +39,9 @@ func (g *growing) line(id int, role string) string {
 func startGrowing(t *testing.T, kinds []string) *growing {
 	g := &growing{t: t}
 	for id := 1; id <= len(kinds); id++ {
-		client := freePort(t)
+		client := freeport.Take(t)
 		g.clients = append(g.clients, net.JoinHostPort("127.0.0.1", strconv.Itoa(client)))
-		g.lines = append(g.lines, fmt.Sprintf("server.%d=127.0.0.1:%d:%d:participant;127.0.0.1:%d", id, freePort(t), freePort(t), client))
+		g.lines = append(g.lines, fmt.Sprintf("server.%d=127.0.0.1:%d:%d:participant;127.0.0.1:%d", id, freeport.Take(t), freeport.Take(t), client))
 	}
 	for i, kind := range kinds {
 		dir := t.TempDir()

@@ -12,6 +12,8 @@ import (
 
 	"github.com/go-zookeeper/zk"
 	"github.com/stretchr/testify/require"
+
+	"ordeal/node/freeport"
 )
 
 // silent keeps the other client's log out of the tests' output.
@@ -171,7 +173,7 @@ func TestDataDirectoryInUse(t *testing.T) {
 	config := standaloneConfig(t, "", nil)
 	start(t, config).mode()
 	other := *config
-	other.ClientPort = freePort(t)
+	other.ClientPort = freeport.Take(t)
 	require.ErrorContains(t, start(t, &other).wait(), "another server may be using this directory")
 }
 

@@ -22,6 +22,8 @@ import (
 
 	"github.com/go-zookeeper/zk"
 	"github.com/stretchr/testify/require"
+
+	"ordeal/node/freeport"
 )
 
 // authority signs certificates in a directory of its own.
@@ -106,7 +108,7 @@ var here = net.IPv4(127, 0, 0, 1)
 
 func secureConfig(t *testing.T, a *authority, more string) (config *Config, address string) {
 	t.Helper()
-	port := freePort(t)
+	port := freeport.Take(t)
 	config = standaloneConfig(t, fmt.Sprintf("secureClientPort=%d\nsecureClientPortAddress=127.0.0.1\n%s%s",
 		port, a.lines("ssl", a.store(pkix.Name{CommonName: "server"}, here)), more), nil)
 	return config, fmt.Sprintf("127.0.0.1:%d", port)

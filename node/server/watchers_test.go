@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"ordeal/node/freeport"
 	"ordeal/node/jute"
 )
 
@@ -33,7 +34,7 @@ func get(t *testing.T, r *running, port int, path string) (status int, body stri
 // withAdmin is a standalone configuration with an AdminServer.
 func withAdmin(t *testing.T) (*Config, int) {
 	t.Helper()
-	port := freePort(t)
+	port := freeport.Take(t)
 	return standaloneConfig(t, fmt.Sprintf("admin.enableServer=true\nadmin.serverAddress=127.0.0.1\nadmin.serverPort=%d\n", port), nil), port
 }
 
@@ -125,7 +126,7 @@ func TestAdminPortThatIsTaken(t *testing.T) {
 
 func TestAdminServerOfAMemberThatDoesNotServe(t *testing.T) {
 	config := ensembleConfigs(t, 3)[0]
-	port := freePort(t)
+	port := freeport.Take(t)
 	config.tuning.admin = httpPort{enabled: true, host: "127.0.0.1", port: int64(port)}
 	r := start(t, config)
 	_, body := get(t, r, port, "/commands/stat")
@@ -135,7 +136,7 @@ func TestAdminServerOfAMemberThatDoesNotServe(t *testing.T) {
 }
 
 func TestPrometheus(t *testing.T) {
-	port := freePort(t)
+	port := freeport.Take(t)
 	r := start(t, standaloneConfig(t, fmt.Sprintf(
 		"metricsProvider.className=org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider\nmetricsProvider.httpHost=127.0.0.1\nmetricsProvider.httpPort=%d\n", port), nil))
 	tcp := connect(t, r)

@@ -18,6 +18,7 @@ import (
 	"github.com/go-zookeeper/zk"
 	"github.com/stretchr/testify/require"
 
+	"ordeal/node/freeport"
 	"ordeal/node/internal/duel"
 )
 
@@ -179,7 +180,7 @@ func adminLines(port int) string {
 }
 
 func TestIntegrationWordsAndCommandsAgainstApache(t *testing.T) {
-	apache, ours := side{admin: freePort(t)}, side{admin: freePort(t)}
+	apache, ours := side{admin: freeport.Take(t)}, side{admin: freeport.Take(t)}
 	apache.address = duel.StartApache(t, strings.Split(strings.TrimSpace(adminLines(apache.admin)), "\n")...).Address
 	r := start(t, standaloneConfig(t, adminLines(ours.admin), nil))
 	ours.address = r.clientAddress()

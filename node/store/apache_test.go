@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ordeal/node/disk"
+	"ordeal/node/freeport"
 	"ordeal/node/jute"
 	"ordeal/node/tree"
 )
@@ -58,7 +59,7 @@ type apache struct {
 }
 
 func startApache(t *testing.T, dataDir, logDir string, properties ...string) *apache {
-	return startMember(t, dataDir, logDir, freePorts(t, 1)[0], "", properties...)
+	return startMember(t, dataDir, logDir, freeport.Take(t), "", properties...)
 }
 
 // startMember starts a server with more lines in its zoo.cfg.
@@ -82,19 +83,6 @@ func startMember(t *testing.T, dataDir, logDir string, port int, more string, pr
 		}
 	})
 	return a
-}
-
-// freePorts finds ports below the ephemeral range.
-func freePorts(t *testing.T, n int) []int {
-	var ports []int
-	for port := 23100; port < 32768 && len(ports) < n; port++ {
-		if listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
-			listener.Close()
-			ports = append(ports, port)
-		}
-	}
-	require.Len(t, ports, n, "not enough free ports below 32768")
-	return ports
 }
 
 // kill ends the server as kill -9 does.
@@ -282,7 +270,10 @@ func TestIntegrationReadsWhatApacheWrote(t *testing.T) {
 func TestIntegrationReadsWhatAnEnsembleOfApacheWrote(t *testing.T) {
 	needApache(t)
 	const members = 3
-	ports := freePorts(t, 3*members)
+	var ports []int
+	for range 3 * members {
+		ports = append(ports, freeport.Take(t))
+	}
 	var more strings.Builder
 	for id := 1; id <= members; id++ {
 		fmt.Fprintf(&more, "server.%d=127.0.0.1:%d:%d\n", id, ports[3*id-2], ports[3*id-1])

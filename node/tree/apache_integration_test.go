@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"ordeal/node/freeport"
 	"ordeal/node/jute"
 
 	"github.com/go-zookeeper/zk"
@@ -41,7 +41,7 @@ func startApache(t *testing.T, settings ...string) (address, files string, stop 
 		t.Skip("needs Apache ZooKeeper: ", err)
 	}
 	dir := t.TempDir()
-	port := freePort(t)
+	port := freeport.Take(t)
 	config := append([]string{
 		"tickTime=500", "dataDir=" + dir, fmt.Sprintf("clientPort=%d", port), "clientPortAddress=127.0.0.1",
 		"admin.enableServer=false", "preAllocSize=64",
@@ -68,19 +68,6 @@ func startApache(t *testing.T, settings ...string) (address, files string, stop 
 		}
 	})
 	return fmt.Sprintf("127.0.0.1:%d", port), filepath.Join(dir, "version-2"), stop
-}
-
-// freePort finds a port below the ephemeral range, where a port may be taken at any moment.
-func freePort(t *testing.T) int {
-	for range 100 {
-		port := 20000 + rand.IntN(12000)
-		if listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
-			require.NoError(t, listener.Close())
-			return port
-		}
-	}
-	t.Fatal("found no free port between 20000 and 32000")
-	return 0
 }
 
 // connect opens a session.

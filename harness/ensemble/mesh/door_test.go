@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"os"
 	"syscall"
 	"testing"
 	"time"
@@ -12,22 +11,12 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
+
+	"ordeal/node/freeport"
 )
 
-// freeAddress is a loopback address and a port below the ephemeral range.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	for port := 20000 + os.Getpid()%1000; port < 32768; port++ {
-		address := fmt.Sprintf("127.0.0.1:%d", port)
-		listener, err := net.Listen("tcp4", address)
-		if err == nil {
-			require.NoError(t, listener.Close())
-			return address
-		}
-	}
-	t.Fatal("no free port below 32768")
-	return ""
-}
+// freeAddress is a loopback address at which nobody listens.
+func freeAddress(t *testing.T) string { return fmt.Sprintf("127.0.0.1:%d", freeport.Take(t)) }
 
 func TestDoorTreatsCallersAsANetworkWould(t *testing.T) {
 	accepted := make(chan *net.TCPConn, 8)

@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -16,6 +15,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"ordeal/node/freeport"
 )
 
 const apacheClassPath = "/usr/share/java/zookeeper.jar:/usr/share/java/slf4j-nop.jar"
@@ -60,7 +61,7 @@ func StartApacheEnsemble(t *testing.T, settings ...string) (follower, leader *Ap
 	const members = 3
 	settings = append(settings, "initLimit=20", "syncLimit=10")
 	for id := 1; id <= members; id++ {
-		settings = append(settings, fmt.Sprintf("server.%d=127.0.0.1:%d:%d", id, FreePort(t), FreePort(t)))
+		settings = append(settings, fmt.Sprintf("server.%d=127.0.0.1:%d:%d", id, freeport.Take(t), freeport.Take(t)))
 	}
 	var all []*Apache
 	for id := 1; id <= members; id++ {
@@ -88,7 +89,7 @@ func runApache(t *testing.T, settings []string, myid ...string) *Apache {
 	if err != nil {
 		skip(t, "java is not installed: apt-get install openjdk-17-jre-headless")
 	}
-	port := FreePort(t)
+	port := freeport.Take(t)
 	dir := t.TempDir()
 	for _, id := range myid {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, "myid"), []byte(id), 0o600))
@@ -160,18 +161,4 @@ func Mode(address string) string {
 	_, mode, _ := strings.Cut(string(answer), "Mode: ")
 	mode, _, _ = strings.Cut(mode, "\n")
 	return mode
-}
-
-// FreePort finds a port below the ephemeral range.
-func FreePort(t *testing.T) int {
-	t.Helper()
-	for range 100 {
-		port := 20_000 + rand.IntN(10_000)
-		if listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
-			require.NoError(t, listener.Close())
-			return port
-		}
-	}
-	t.Fatal("no free port between 20000 and 30000")
-	return 0
 }
