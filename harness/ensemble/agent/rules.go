@@ -3,6 +3,7 @@ package agent
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
@@ -16,7 +17,8 @@ import (
 type Rules struct {
 	// From are the peers from whom nothing arrives.
 	From []Source `json:"from,omitempty"`
-	// Clients cuts the client port off from everyone but this namespace; empty for no cut.
+	// Clients cuts the client port off from everyone but this namespace, in both directions: what a
+	// client is owed does not leave either. Empty for no cut.
 	Clients history.CutMode `json:"clients,omitempty"`
 }
 
@@ -33,6 +35,7 @@ const tableName = "ordeal"
 // Offsets in IPv4 and TCP headers, in bytes.
 const (
 	sourceAddressOffset   = 12
+	sourcePortOffset      = 0
 	destinationPortOffset = 2
 	tcpFlagsOffset        = 13
 	tcpFlagReset          = 0x04
@@ -50,25 +53,24 @@ func (r Rules) Apply() error {
 	connection.AddTable(table)
 	connection.DelTable(table)
 	connection.AddTable(table)
-	chain := connection.AddChain(&nftables.Chain{
-		Name: "arriving", Table: table, Type: nftables.ChainTypeFilter,
-		Hooknum: nftables.ChainHookInput, Priority: nftables.ChainPriorityFilter,
-	})
-	add := func(parts ...[]expr.Any) {
-		var all []expr.Any
-		for _, part := range parts {
-			all = append(all, part...)
+	into := func(name string, hook *nftables.ChainHook) func(...[]expr.Any) {
+		chain := connection.AddChain(&nftables.Chain{
+			Name: name, Table: table, Type: nftables.ChainTypeFilter, Hooknum: hook, Priority: nftables.ChainPriorityFilter,
+		})
+		return func(parts ...[]expr.Any) {
+			connection.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: slices.Concat(parts...)})
 		}
-		connection.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: all})
 	}
+	arriving, leaving := into("arriving", nftables.ChainHookInput), into("leaving", nftables.ChainHookOutput)
 	for _, source := range r.From {
 		if !source.Address.Is4() {
 			return fmt.Errorf("agent: %v is not an IPv4 address", source.Address)
 		}
-		stop(add, source.Mode, fromAddress(source.Address))
+		stop(arriving, source.Mode, fromAddress(source.Address))
 	}
 	if r.Clients != "" {
-		stop(add, r.Clients, notLoopback(), toPort(ClientPort))
+		stop(arriving, r.Clients, notLoopback(expr.MetaKeyIIFNAME), port(ClientPort, destinationPortOffset))
+		stop(leaving, r.Clients, notLoopback(expr.MetaKeyOIFNAME), port(ClientPort, sourcePortOffset))
 	}
 	if err := connection.Flush(); err != nil {
 		return fmt.Errorf("agent: apply nftables rules (NET_ADMIN is needed): %w", err)
@@ -76,8 +78,9 @@ func (r Rules) Apply() error {
 	return nil
 }
 
-// stop adds the rules that end packets which match. A reset lets arriving resets pass, so that the
-// connections on this side end too as soon as they send.
+// stop adds the rules that end packets which match. A reset lets resets pass: those of the other side, so
+// that the connections on this side end too as soon as they send, and those that a rule itself sends
+// out, which would otherwise be taken for traffic.
 func stop(add func(...[]expr.Any), mode history.CutMode, match ...[]expr.Any) {
 	with := func(more ...[]expr.Any) [][]expr.Any { return append(append([][]expr.Any{}, match...), more...) }
 	if mode == history.Reset {
@@ -94,19 +97,19 @@ func fromAddress(address netip.Addr) []expr.Any {
 	}
 }
 
-func notLoopback() []expr.Any {
+func notLoopback(side expr.MetaKey) []expr.Any {
 	name := make([]byte, unix.IFNAMSIZ)
 	copy(name, "lo")
 	return []expr.Any{
-		&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: 1},
+		&expr.Meta{Key: side, Register: 1},
 		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: name},
 	}
 }
 
-func toPort(port uint16) []expr.Any {
+func port(number uint16, offset uint32) []expr.Any {
 	return append(isTCP(),
-		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: destinationPortOffset, Len: 2},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binaryutil.BigEndian.PutUint16(port)},
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: offset, Len: 2},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binaryutil.BigEndian.PutUint16(number)},
 	)
 }
 
