@@ -10,8 +10,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
-
-	"ordeal/results/history"
 )
 
 func spec(members, observers int) Spec {
@@ -99,15 +97,6 @@ func TestVersionsAreRead(t *testing.T) {
 	require.Equal(t, "of unknown version", versionOfJar(filepath.Join(dir, "other.jar")))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "release"), []byte("IMPLEMENTOR=\"Debian\"\nJAVA_VERSION=\"17.0.1\"\n"), 0o644))
 	require.Equal(t, "17.0.1", javaVersion(dir))
-}
-
-func TestPowerLossIsRefusedWhereNothingWouldBeLost(t *testing.T) {
-	s := spec(3, 0)
-	require.Contains(t, RefusedFaults(s)[history.PowerLoss], "not told to hold")
-	s.HoldUnsynced = true
-	require.Empty(t, RefusedFaults(s))
-	s.Implementations[1] = Apache
-	require.Contains(t, RefusedFaults(s)[history.PowerLoss], "here runs apache")
 }
 
 // answers serves one connection with a fixed answer to a four-letter word.

@@ -1,4 +1,4 @@
-package process
+package ensemble
 
 import (
 	"bufio"
@@ -7,7 +7,44 @@ import (
 	"io"
 	"os"
 	"strings"
+
+	"ordeal/results/history"
 )
+
+// End is how one process of a member ended, from start to exit.
+type End struct {
+	Member         int
+	Implementation Implementation
+	How            string // "exit status 2", "signal: killed"
+	// Asked says that a fault or the harness ended it. What ends unasked has crashed.
+	Asked bool
+	// Log is the file that holds what it printed, from the byte LogFrom on.
+	Log     string
+	LogFrom int64
+}
+
+// Events are what there is to tell of the end: each panic, fatal error or data race that Go's runtime
+// wrote into the log, though the process was asked to end or went on after it, and then the end itself.
+// The error says that the log could not be read; there are events all the same.
+func (e End) Events() ([]history.Event, error) {
+	alarms, last, err := ReadLog(e.Log, e.LogFrom)
+	if e.Implementation == Apache {
+		alarms = nil // the words are those of Go's runtime
+	}
+	var events []history.Event
+	tell := func(state history.State, text string) {
+		events = append(events, history.Event{Kind: history.Member, Member: e.Member, State: state, Text: text})
+	}
+	for _, alarm := range alarms {
+		tell(history.Crashed, "its log has: "+alarm)
+	}
+	if e.Asked {
+		tell(history.Exited, e.How)
+	} else {
+		tell(history.Crashed, fmt.Sprintf("ended by itself (%s); its last log lines:\n%s", e.How, last))
+	}
+	return events, err
+}
 
 const (
 	lastLines    = 20  // how many lines of a log tell how a process ended
@@ -15,9 +52,9 @@ const (
 	maxLineBytes = 512 // taken of each line
 )
 
-// readLog looks through what a process wrote: for a panic, a fatal error or a data race of Go's
+// ReadLog looks through what a process wrote: for a panic, a fatal error or a data race of Go's
 // runtime, and for its last lines.
-func readLog(path string, from int64) (alarms []string, last string, err error) {
+func ReadLog(path string, from int64) (alarms []string, last string, err error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, "", fmt.Errorf("log: %w", err)

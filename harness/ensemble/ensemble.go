@@ -68,6 +68,8 @@ type Ensemble interface {
 	ProbeAddress(member int) string
 	// Refuses says for each kind of fault that this ensemble cannot give, why.
 	Refuses() map[history.FaultKind]string
+	// Spares says for kinds of faults that it can give which members they can't be given to, and why.
+	Spares() map[history.FaultKind]Spared
 	// Inject applies a fault and returns when it is on.
 	Inject(ctx context.Context, fault history.Fault) error
 	// Heal takes a fault back and returns when it is off: links pass, processes were started. A

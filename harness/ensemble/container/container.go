@@ -3,8 +3,18 @@
 // Beside each member stands an agent container (package agent) that owns the member's network
 // namespace: addresses, published ports and link faults outlive a kill, and the image under test
 // stays untouched. Link faults are packet filters in that namespace, on arrival, so each direction
-// of a link is cut by itself. Ports are published on the loopback address only, or, for an engine on
-// another host, on that host.
+// of a link is cut by itself. Client cuts stop what arrives and what leaves: a reply or a watch event
+// that the member still owes does not get out. Ports are published on the loopback address only, or,
+// for an engine on another host, on that host's address.
+//
+// # What a reset looks like
+//
+// A packet filter answers packets: a connection is reset by the next packet of either side, not by
+// itself. Clients on the engine's own host reach a published port through the engine's user-space
+// proxy (docker-proxy), where it is on, as it is by default. That proxy accepts before it has dialled
+// the member. So during a reset a client's new connection is not refused, as it is by the process
+// driver, but accepted and closed; and during a drop it is accepted and hears nothing. Bytes that the
+// member had sent before the cut, and that stand in the proxy's buffers, still reach the client.
 //
 // The package knows Docker and faults. It must not know workloads, checkers, or why a fault is
 // applied.
@@ -18,6 +28,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -45,12 +56,15 @@ type Ensemble struct {
 	images  map[string]string // what ran, for Versions
 
 	mu     sync.Mutex
-	active map[int]history.Fault // link and client cuts that are on, by fault ID
+	active map[int]history.Fault // those that are on, by ID
 	closed bool
 
-	watching  errgroup.Group
-	stopWatch context.CancelFunc
+	open      context.Context // until Close: what attends to members ends with it
+	shut      context.CancelFunc
+	attending sync.WaitGroup // to members and agents, as long as they live
 }
+
+var _ ensemble.Ensemble = (*Ensemble)(nil)
 
 // Start makes the network, the agents and the members, and returns when all processes run. What it
 // made is removed again if it fails.
@@ -59,15 +73,18 @@ func Start(ctx context.Context, spec ensemble.Spec) (*Ensemble, error) {
 	if err != nil {
 		return nil, err
 	}
-	watchContext, stopWatch := context.WithCancel(context.WithoutCancel(ctx))
-	e := &Ensemble{spec: spec, engine: engine, active: map[int]history.Fault{}, images: map[string]string{}, stopWatch: stopWatch}
-	if err := e.start(ctx, watchContext); err != nil {
+	e := &Ensemble{spec: spec, engine: engine, active: map[int]history.Fault{}, images: map[string]string{}}
+	if e.spec.Notify == nil {
+		e.spec.Notify = func(history.Event) {}
+	}
+	e.open, e.shut = context.WithCancel(context.WithoutCancel(ctx))
+	if err := e.start(ctx); err != nil {
 		return nil, errors.Join(err, e.Close(context.WithoutCancel(ctx)))
 	}
 	return e, nil
 }
 
-func (e *Ensemble) start(ctx, watchContext context.Context) error {
+func (e *Ensemble) start(ctx context.Context) error {
 	program, err := BuildNode(ctx, e.spec.Binary)
 	if err != nil {
 		return err
@@ -91,7 +108,6 @@ func (e *Ensemble) start(ctx, watchContext context.Context) error {
 	if err := e.each(ctx, func(ctx context.Context, m *member) error { return m.startAgent(ctx, program) }); err != nil {
 		return err
 	}
-	e.watching.Go(func() error { return e.watch(watchContext) })
 	return e.each(ctx, func(ctx context.Context, m *member) error { return m.create(ctx) })
 }
 
@@ -134,6 +150,11 @@ func (e *Ensemble) Versions() map[string]string { return e.images }
 // Refuses names the faults that this ensemble cannot give.
 func (e *Ensemble) Refuses() map[history.FaultKind]string { return ensemble.RefusedFaults(e.spec) }
 
+// Spares names the members that a fault can't be given to.
+func (e *Ensemble) Spares() map[history.FaultKind]ensemble.Spared {
+	return ensemble.SparedMembers(e.spec)
+}
+
 // Close removes all containers and the network.
 func (e *Ensemble) Close(ctx context.Context) error {
 	e.mu.Lock()
@@ -145,9 +166,9 @@ func (e *Ensemble) Close(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
-	e.stopWatch()
-	err := e.watching.Wait()
-	err = errors.Join(err, e.each(ctx, func(ctx context.Context, m *member) error { return m.remove(ctx) }))
+	e.shut()
+	e.attending.Wait()
+	err := e.each(ctx, func(ctx context.Context, m *member) error { return m.remove(ctx) })
 	if e.network != nil {
 		err = errors.Join(err, e.network.Remove(ctx))
 	}
@@ -180,7 +201,7 @@ func published(ctx context.Context, container testcontainers.Container, port int
 	return net.JoinHostPort(host, mapped.Port()), nil
 }
 
-// links are the faults that a member's packet filter must apply: everything from whom it is cut.
+// rules are what a member's packet filter must do for the faults that are on.
 func (e *Ensemble) rules(m *member) agent.Rules {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -190,19 +211,13 @@ func (e *Ensemble) rules(m *member) agent.Rules {
 		switch fault.Kind {
 		case history.Cut:
 			for _, link := range fault.Links {
-				// Two cuts of one link: the silent one hides the other.
-				if link.To == m.id && seen[link.From] != history.Drop {
-					seen[link.From] = fault.Mode
+				if link.To == m.id {
+					seen[link.From] = stronger(seen[link.From], fault.Mode)
 				}
 			}
 		case history.ClientCut:
-			for _, id := range fault.Members {
-				if id == m.id {
-					rules.Clients = history.Drop
-					if fault.Mode != "" {
-						rules.Clients = fault.Mode
-					}
-				}
+			if slices.Contains(fault.Members, m.id) {
+				rules.Clients = stronger(rules.Clients, fault.Mode)
 			}
 		}
 	}
@@ -212,4 +227,13 @@ func (e *Ensemble) rules(m *member) agent.Rules {
 		}
 	}
 	return rules
+}
+
+// stronger is what two cuts of the same traffic do together: the silent one hides the other. A cut that
+// says no mode is silent.
+func stronger(a, b history.CutMode) history.CutMode {
+	if a == history.Drop || b != history.Reset {
+		return history.Drop
+	}
+	return history.Reset
 }

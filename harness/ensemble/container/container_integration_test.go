@@ -4,15 +4,20 @@ package container
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/go-zookeeper/zk"
+	"github.com/moby/moby/client"
 	"github.com/stretchr/testify/require"
 
 	"ordeal/harness/ensemble"
@@ -31,22 +36,22 @@ func (e *events) take(event history.Event) {
 	e.list = append(e.list, event)
 }
 
-func (e *events) has(member int, state history.State) bool {
+// of are the texts of a member's events of one kind of state; those of member 0 and no state are notes.
+func (e *events) of(member int, state history.State) []string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	var texts []string
 	for _, event := range e.list {
 		if event.Member == member && event.State == state {
-			return true
+			texts = append(texts, event.Text)
 		}
 	}
-	return false
+	return texts
 }
 
-// TestIntegrationContainerFaults puts three members of our node through every fault, and looks from
-// outside whether it is on and whether it is off.
-func TestIntegrationContainerFaults(t *testing.T) {
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
-	defer cancel()
+// needsEngine skips a test where no engine answers, and returns the program that members run.
+func needsEngine(ctx context.Context, t *testing.T) (binary string) {
+	t.Helper()
 	if _, err := Available(ctx); err != nil {
 		require.NotEqual(t, "true", os.Getenv("CI"), "CI wants Docker: %v", err)
 		t.Skip(err)
@@ -54,21 +59,45 @@ func TestIntegrationContainerFaults(t *testing.T) {
 	binary, err := filepath.Abs("../../../bin/ordeal")
 	require.NoError(t, err)
 	require.FileExists(t, binary, "run make build first")
+	return binary
+}
+
+// startThree starts three members of our node, which are removed with the test.
+func startThree(ctx context.Context, t *testing.T) (*Ensemble, *events) {
+	t.Helper()
 	told := &events{}
 	e, err := Start(ctx, ensemble.Spec{
-		Run: "container-test", Implementations: []ensemble.Implementation{ensemble.Node, ensemble.Node, ensemble.Node},
+		Run: t.Name(), Implementations: []ensemble.Implementation{ensemble.Node, ensemble.Node, ensemble.Node},
 		TickTime: 500 * time.Millisecond, InitLimit: 10, SyncLimit: 4, HoldUnsynced: true,
-		Dir: t.TempDir(), Binary: binary, Log: slog.New(slog.DiscardHandler), Notify: told.take,
+		Dir: t.TempDir(), Binary: needsEngine(ctx, t), Log: slog.New(slog.DiscardHandler), Notify: told.take,
 	})
 	require.NoError(t, err)
-	defer func() { require.NoError(t, e.Close(context.Background())) }()
+	t.Cleanup(func() { require.NoError(t, e.Close(context.Background())) })
+	require.Eventually(t, func() bool {
+		return srvr(ctx, e.ProbeAddress(1)) != "" && srvr(ctx, e.ProbeAddress(2)) != "" && srvr(ctx, e.ProbeAddress(3)) != ""
+	},
+		30*time.Second, 50*time.Millisecond, "all serve")
+	return e, told
+}
 
-	answers := func(address string) bool {
-		asked, stop := context.WithTimeout(ctx, time.Second)
-		defer stop()
-		answer, err := ensemble.FourLetterWord(asked, address, "srvr")
-		return err == nil && strings.Contains(answer, "Mode: ")
+// srvr is what a member that serves says of itself; empty if it does not.
+func srvr(ctx context.Context, address string) string {
+	asked, stop := context.WithTimeout(ctx, time.Second)
+	defer stop()
+	answer, err := ensemble.FourLetterWord(asked, address, "srvr")
+	if err != nil || !strings.Contains(answer, "Mode: ") {
+		return ""
 	}
+	return answer
+}
+
+// TestIntegrationContainerFaults puts three members of our node through every fault, and looks from
+// outside whether it is on and whether it is off.
+func TestIntegrationContainerFaults(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	defer cancel()
+	e, told := startThree(ctx, t)
+	answers := func(address string) bool { return srvr(ctx, address) != "" }
 	serve := func(members ...int) func() bool {
 		return func() bool {
 			for _, id := range members {
@@ -82,7 +111,6 @@ func TestIntegrationContainerFaults(t *testing.T) {
 	eventually := func(condition func() bool, words string) {
 		require.Eventually(t, condition, 30*time.Second, 50*time.Millisecond, words)
 	}
-	eventually(serve(1, 2, 3), "all serve")
 	require.NoError(t, e.LinksPass(ctx))
 	for id := range 3 {
 		host, _, err := net.SplitHostPort(e.ClientAddress(id + 1))
@@ -118,14 +146,111 @@ func TestIntegrationContainerFaults(t *testing.T) {
 		during(history.Fault{Kind: kind, Members: []int{3}}, func() { require.False(t, answers(e.ProbeAddress(3))) })
 		require.Equal(t, address, e.ClientAddress(3), "the address outlives a kill")
 	}
-	require.False(t, told.has(3, history.Crashed), "what a fault ended did not crash")
+	during(history.Fault{Kind: history.PowerLoss, Members: []int{1, 2, 3}}, func() {
+		for id := 1; id <= 3; id++ {
+			require.False(t, answers(e.ProbeAddress(id)))
+		}
+	})
+	require.Empty(t, told.of(3, history.Crashed), "what a fault ended did not crash")
 	require.ErrorContains(t, e.Inject(ctx, history.Fault{Kind: history.Kill, Members: []int{9}}), "no member 9")
+	require.ErrorContains(t, e.Heal(ctx, history.Fault{ID: 99}), "no fault numbered 99 is on")
 
 	require.NoError(t, e.Stop(ctx))
 	collected := t.TempDir()
 	require.NoError(t, e.Collect(ctx, collected))
-	for _, id := range []string{"1", "2", "3"} {
-		require.DirExists(t, filepath.Join(collected, id, "data", "version-2"))
-		require.FileExists(t, filepath.Join(collected, id, "log"))
+	for id := 1; id <= 3; id++ {
+		folder := filepath.Join(collected, strconv.Itoa(id))
+		require.DirExists(t, filepath.Join(folder, "data", "version-2"))
+		log, err := os.ReadFile(filepath.Join(folder, "log"))
+		require.NoError(t, err)
+		lives := 2
+		if id == 3 {
+			lives = 5 // it was killed, cut from the power twice, and stopped
+		}
+		require.Equal(t, lives, strings.Count(string(log), "data directory read"), "each start is told once, in member %d's log", id)
+		_, last, _ := strings.Cut(string(log[strings.LastIndex(string(log), "data directory read"):]), "msg=serving")
+		require.Contains(t, last, "epoch=", "what was printed after the last start is there too")
+		require.Len(t, told.of(id, history.Started), lives)
+		require.Len(t, told.of(id, history.Exited), lives)
 	}
 }
+
+// TestIntegrationContainerEndsAreTold ends members behind the driver's back, also while the engine gives
+// no word.
+func TestIntegrationContainerEndsAreTold(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	e, told := startThree(ctx, t)
+	m := e.members[1]
+	how := make(chan string, 1)
+	go func() {
+		how <- m.untilEnd(m.server.GetContainerID(), func(context.Context) error { return errors.New("the engine is silent") })
+	}()
+	require.Eventually(t, func() bool { return len(told.of(0, "")) > 0 }, 10*time.Second, 10*time.Millisecond)
+	require.Contains(t, told.of(0, "")[0], "the engine is silent")
+
+	_, err := e.engine.ContainerKill(ctx, m.server.GetContainerID(), client.ContainerKillOptions{Signal: "SIGQUIT"})
+	require.NoError(t, err)
+	require.NoError(t, m.gone(ctx))
+	require.Equal(t, "exit status 2", <-how)
+	require.Len(t, told.of(2, history.Crashed), 1)
+	require.Contains(t, told.of(2, history.Crashed)[0], "ended by itself (exit status 2); its last log lines:\n")
+	require.NotContains(t, told.of(2, history.Crashed)[0], "data directory read", "the last lines, not the first")
+	require.ErrorContains(t, e.Inject(ctx, history.Fault{ID: 1, Kind: history.Kill, Members: []int{1, 2}}), "member 2 is not running")
+	require.True(t, e.members[0].running(), "a fault that is refused leaves nothing on")
+
+	_, err = e.engine.ContainerKill(ctx, e.members[2].agent.GetContainerID(), client.ContainerKillOptions{Signal: "SIGKILL"})
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return strings.Contains(strings.Join(told.of(3, history.Crashed), " "), "the agent") }, 10*time.Second, 10*time.Millisecond)
+}
+
+// TestIntegrationContainerClientCutsStopWhatIsOwed sets a watch, cuts the client off, and lets another
+// member's client trigger it.
+func TestIntegrationContainerClientCutsStopWhatIsOwed(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	e, _ := startThree(ctx, t)
+	connect := func(member int) (*zk.Conn, <-chan zk.Event) {
+		connection, events, err := zk.Connect([]string{e.ClientAddress(member)}, 8*time.Second, zk.WithLogger(silent{}))
+		require.NoError(t, err)
+		t.Cleanup(connection.Close)
+		return connection, events
+	}
+	writer, _ := connect(1)
+	watcher, states := connect(2)
+	for i, mode := range []history.CutMode{history.Drop, history.Reset} {
+		path := "/cut-by-" + string(mode)
+		_, _, fired, err := watcher.ExistsW(path)
+		require.NoError(t, err)
+		for len(states) > 0 {
+			<-states
+		}
+		cut := history.Fault{ID: i + 1, Kind: history.ClientCut, Members: []int{2}, Mode: mode}
+		require.NoError(t, e.Inject(ctx, cut))
+		_, err = writer.Create(path, nil, 0, zk.WorldACL(zk.PermAll))
+		require.NoError(t, err)
+		zxid := regexp.MustCompile(`Zxid: \S+`)
+		created := zxid.FindString(srvr(ctx, e.ProbeAddress(1)))
+		require.Eventually(t, func() bool { return zxid.FindString(srvr(ctx, e.ProbeAddress(2))) == created },
+			10*time.Second, 10*time.Millisecond, "the member that is cut off from clients has the znode")
+		select {
+		case <-fired:
+			t.Fatalf("the watch event reached a client that was cut off by %s", mode)
+		case <-time.After(300 * time.Millisecond): // far longer than an event takes; a cut that leaks is seen
+		}
+		if mode == history.Reset {
+			require.Equal(t, zk.StateDisconnected, (<-states).State, "a reset ends the connection")
+		}
+		require.NoError(t, e.Heal(ctx, cut))
+		select {
+		case event := <-fired:
+			require.Equal(t, zk.EventNodeCreated, event.Type)
+		case <-ctx.Done():
+			t.Fatal("the watch event was lost")
+		}
+	}
+}
+
+type silent struct{}
+
+func (silent) Printf(string, ...any) {}

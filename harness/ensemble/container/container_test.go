@@ -4,15 +4,18 @@ import (
 	"archive/tar"
 	"archive/zip"
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"github.com/testcontainers/testcontainers-go"
 
 	"ordeal/harness/ensemble"
 	"ordeal/harness/ensemble/agent"
@@ -64,6 +67,12 @@ func TestRulesFollowFromTheFaultsThatAreOn(t *testing.T) {
 		"several peers, in order": {[]history.Fault{cut(history.Reset, history.Link{From: 4, To: 2}, history.Link{From: 3, To: 2})}, 2,
 			agent.Rules{From: []agent.Source{{Address: address(3), Mode: history.Reset}, {Address: address(4), Mode: history.Reset}}}},
 		"clients": {[]history.Fault{{Kind: history.ClientCut, Members: []int{2}}}, 2, agent.Rules{Clients: history.Drop}},
+		"clients, by reset": {[]history.Fault{{Kind: history.ClientCut, Members: []int{2}, Mode: history.Reset}}, 2,
+			agent.Rules{Clients: history.Reset}},
+		"of two cuts of clients the silent one counts": {[]history.Fault{
+			{Kind: history.ClientCut, Members: []int{2}, Mode: history.Reset}, {Kind: history.ClientCut, Members: []int{1, 2}, Mode: history.Drop},
+			{Kind: history.ClientCut, Members: []int{2}, Mode: history.Reset}}, 2, agent.Rules{Clients: history.Drop}},
+		"members that are down filter nothing": {[]history.Fault{{Kind: history.Kill, Members: []int{2}}}, 2, agent.Rules{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := fourMembers(c.faults...)
@@ -115,20 +124,54 @@ func TestProgramForAnImageMustBeStatic(t *testing.T) {
 	require.ErrorContains(t, requireStatic("/bin/true"), "CGO_ENABLED=0")
 }
 
-func TestMemberLogKeepsItsLastLines(t *testing.T) {
+func TestAMemberLogGoesOnWhereItBrokeOff(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	log, err := openLog(path)
 	require.NoError(t, err)
-	for i := range 100 {
-		log.Accept(testcontainers.Log{Content: fmt.Appendf(nil, "line %d\n", i)})
+	require.Empty(t, log.since(), "from the beginning")
+	for _, piece := range []string{
+		"2026-11-28T09:50:00.000000001Z a line\n", "2026-11-28T09:50:00.000000002Z \n", "2026-11-28T09:50:00.999999999Z part of one with blanks ",
+	} {
+		_, err := log.Write([]byte(piece))
+		require.NoError(t, err)
 	}
-	require.Contains(t, log.tail(), "line 99")
-	require.NotContains(t, log.tail(), "line 50")
-	require.NoError(t, log.close())
-	require.NoError(t, log.close(), "twice is as good")
+	require.Equal(t, "1795859401.000000000", log.since(), "just behind the last piece")
 	content, err := os.ReadFile(path)
 	require.NoError(t, err)
-	require.Contains(t, string(content), "line 0\nline 1\n")
+	require.Equal(t, "a line\n\npart of one with blanks ", string(content))
+	require.EqualValues(t, len(content), log.written())
+
+	for _, piece := range []string{"no time\n", "2026-11-28T09:50:01Z fine, but something was lost before\n"} {
+		_, err := log.Write([]byte(piece))
+		require.ErrorContains(t, err, `expected the engine to say when a line was printed, found "no time\n"`)
+	}
+	require.ErrorContains(t, log.close(), "expected the engine")
+	require.NoError(t, log.close(), "twice is as good")
+}
+
+func TestWhatIsDoneAtOnceIsDoneToAllBeforeAnyIsWaitedFor(t *testing.T) {
+	members := fourMembers().members
+	var signalled sync.WaitGroup
+	signalled.Add(len(members))
+	var waits, early atomic.Int32
+	// Each signal returns only when all are under way, as an engine's call of SIGKILL returns only when the
+	// process is gone: one after the other they would never end.
+	signal := func(m *member, _ context.Context) error {
+		early.Add(waits.Load())
+		signalled.Done()
+		signalled.Wait()
+		if m.id == 2 {
+			return errors.New("no engine")
+		}
+		return nil
+	}
+	wait := func(*member, context.Context) error {
+		waits.Add(1)
+		return nil
+	}
+	require.EqualError(t, atOnce(t.Context(), members, signal, wait), "member 2: no engine")
+	require.Zero(t, early.Load(), "nobody is waited for before all are signalled")
+	require.EqualValues(t, 4, waits.Load(), "the others are seen out all the same")
 }
 
 func TestOfficialImagesAreToldByTheirVariables(t *testing.T) {

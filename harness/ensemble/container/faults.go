@@ -2,14 +2,19 @@ package container
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"sync"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/moby/moby/client"
 
+	"ordeal/harness/ensemble"
 	"ordeal/results/history"
 )
 
@@ -19,107 +24,207 @@ const stopGrace = 10 * time.Second
 // linkTimeout is how long traffic may take to prove that a link passes.
 const linkTimeout = 5 * time.Second
 
-// Inject applies a fault and returns when it is on.
+// Inject applies a fault and returns when it is on. If it fails, it takes back itself what was done.
 func (e *Ensemble) Inject(ctx context.Context, fault history.Fault) error {
-	if reason, refused := e.Refuses()[fault.Kind]; refused {
-		return fmt.Errorf("%s is refused: %s", fault.Kind, reason)
+	if err := ensemble.Refusal(e, fault); err != nil {
+		return err
 	}
-	if fault.Kind == history.Cut || fault.Kind == history.ClientCut {
-		e.mu.Lock()
+	members := e.named(fault)
+	if fault.Kind != history.Cut && fault.Kind != history.ClientCut {
+		for _, m := range members {
+			if !m.running() {
+				return fmt.Errorf("%s is not possible: member %d is not running", fault, m.id)
+			}
+		}
+	}
+	e.mu.Lock()
+	_, known := e.active[fault.ID]
+	if !known {
 		e.active[fault.ID] = fault
-		e.mu.Unlock()
-		return e.applyRules(ctx)
 	}
-	return e.onMembers(ctx, fault, (*member).inject)
+	e.mu.Unlock()
+	if known {
+		return fmt.Errorf("%s: a fault numbered %d is on already", fault, fault.ID)
+	}
+	if err := e.apply(ctx, fault, members); err != nil {
+		healing, cancel := context.WithTimeout(context.WithoutCancel(ctx), engineTimeout)
+		defer cancel()
+		return errors.Join(fmt.Errorf("%s: %w", fault, err), e.Heal(healing, fault))
+	}
+	return nil
 }
 
-// Heal takes a fault back and returns when it is off.
-func (e *Ensemble) Heal(ctx context.Context, fault history.Fault) error {
-	if fault.Kind == history.Cut || fault.Kind == history.ClientCut {
-		e.mu.Lock()
-		delete(e.active, fault.ID)
-		e.mu.Unlock()
+func (e *Ensemble) apply(ctx context.Context, fault history.Fault, members []*member) error {
+	switch fault.Kind {
+	case history.Cut, history.ClientCut:
 		return e.applyRules(ctx)
+	case history.Kill, history.PowerLoss:
+		return atOnce(ctx, members, (*member).kill, (*member).gone)
+	case history.Stop:
+		return atOnce(ctx, members, (*member).stop)
+	case history.Pause:
+		return atOnce(ctx, members, (*member).pause)
 	}
-	return e.onMembers(ctx, fault, (*member).heal)
+	return fmt.Errorf("unknown kind of fault; known are %v", history.FaultKinds)
+}
+
+// Heal takes a fault back and returns when it is off. If it fails, the fault stays known, so that it
+// can be tried again.
+func (e *Ensemble) Heal(ctx context.Context, fault history.Fault) error {
+	e.mu.Lock()
+	applied, known := e.active[fault.ID]
+	if known && (applied.Kind == history.Cut || applied.Kind == history.ClientCut) {
+		delete(e.active, fault.ID) // the rules follow from what is active
+	}
+	e.mu.Unlock()
+	if !known {
+		return fmt.Errorf("heal %s: no fault numbered %d is on", fault, fault.ID)
+	}
+	fault = applied // by number: a caller may have added words since
+	var err error
+	switch fault.Kind {
+	case history.Cut, history.ClientCut:
+		err = e.applyRules(ctx)
+	case history.Pause:
+		err = atOnce(ctx, e.without(fault, history.Pause), (*member).resume)
+	default:
+		err = atOnce(ctx, e.without(fault, history.Kill, history.PowerLoss, history.Stop), (*member).start)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err != nil {
+		e.active[fault.ID] = fault
+		return fmt.Errorf("heal %s: %w", fault, err)
+	}
+	delete(e.active, fault.ID)
+	return nil
+}
+
+// named are the members that a fault names.
+func (e *Ensemble) named(fault history.Fault) []*member {
+	var members []*member
+	for _, id := range fault.Members {
+		members = append(members, e.members[id-1])
+	}
+	return members
+}
+
+// without are the members of a fault to whom no other fault that is on does the like: healing it
+// changes them.
+func (e *Ensemble) without(fault history.Fault, kinds ...history.FaultKind) []*member {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.DeleteFunc(e.named(fault), func(m *member) bool { return ensemble.Holds(e.active, m.id, fault.ID, kinds...) })
 }
 
 func (e *Ensemble) applyRules(ctx context.Context) error {
 	return e.each(ctx, func(ctx context.Context, m *member) error { return m.apply(ctx) })
 }
 
-// onMembers does something to each member that the fault names, in order.
-func (e *Ensemble) onMembers(ctx context.Context, fault history.Fault, do func(*member, context.Context, history.FaultKind) error) error {
-	for _, id := range fault.Members {
-		if id < 1 || id > len(e.members) {
-			return fmt.Errorf("%s: there is no member %d, only 1 to %d", fault.Kind, id, len(e.members))
+// atOnce does things to members, each to all of them at the same time, and the next only when the one
+// before is done with everybody. So a power loss takes everybody at once: nobody waits until another
+// is gone. It goes on where something failed: what is done to half of them helps nobody.
+func atOnce(ctx context.Context, members []*member, things ...func(*member, context.Context) error) error {
+	failures := make([]error, len(members))
+	for _, do := range things {
+		var group sync.WaitGroup
+		for i, m := range members {
+			group.Go(func() {
+				if err := do(m, ctx); err != nil {
+					failures[i] = errors.Join(failures[i], fmt.Errorf("member %d: %w", m.id, err))
+				}
+			})
 		}
-		if err := do(e.members[id-1], ctx, fault.Kind); err != nil {
-			return fmt.Errorf("%s member %d: %w", fault.Kind, id, err)
-		}
+		group.Wait()
 	}
-	return nil
+	return errors.Join(failures...)
 }
 
-func (m *member) inject(ctx context.Context, kind history.FaultKind) error {
-	engine, id := m.ensemble.engine, m.server.GetContainerID()
-	switch kind {
-	case history.Kill, history.PowerLoss:
-		m.expect(true)
-		if _, err := engine.ContainerKill(ctx, id, client.ContainerKillOptions{Signal: "SIGKILL"}); err != nil {
-			return err
-		}
-		return m.waitExit(ctx)
-	case history.Stop:
-		return m.stop(ctx)
-	case history.Pause:
-		_, err := engine.ContainerPause(ctx, id, client.ContainerPauseOptions{})
-		return err
+// signal sends a signal that ends the member's process.
+func (m *member) signal(ctx context.Context, signal string) error {
+	m.mu.Lock()
+	l := m.life
+	if l.running() {
+		l.asked = true
 	}
-	return fmt.Errorf("this driver does not know the fault")
+	m.mu.Unlock()
+	if !l.running() {
+		return fmt.Errorf("it is not running")
+	}
+	_, err := m.ensemble.engine.ContainerKill(ctx, m.server.GetContainerID(), client.ContainerKillOptions{Signal: signal})
+	if errdefs.IsConflict(err) {
+		return nil // it ended meanwhile, which is what was wanted
+	}
+	return err
 }
 
-func (m *member) heal(ctx context.Context, kind history.FaultKind) error {
-	switch kind {
-	case history.Kill, history.PowerLoss, history.Stop:
-		m.expect(false)
-		// The container's own Start keeps its log consumer; a raw start would lose it.
-		if err := m.server.Start(ctx); err != nil {
-			return err
-		}
-		m.ensemble.notify(m.id, history.Started, "")
-		return nil
-	case history.Pause:
-		_, err := m.ensemble.engine.ContainerUnpause(ctx, m.server.GetContainerID(), client.ContainerUnpauseOptions{})
-		return err
-	}
-	return fmt.Errorf("this driver does not know the fault")
-}
+func (m *member) kill(ctx context.Context) error { return m.signal(ctx, "SIGKILL") }
 
-// stop ends the member in order, with the signal that its image names.
+// stop ends the member in order, and returns when it is gone. If it takes too long it is killed, and the
+// error says so.
 func (m *member) stop(ctx context.Context) error {
-	m.expect(true)
-	id := m.server.GetContainerID()
-	if _, err := m.ensemble.engine.ContainerKill(ctx, id, client.ContainerKillOptions{Signal: "SIGTERM"}); err != nil {
+	if err := m.signal(ctx, "SIGTERM"); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, stopGrace)
-	defer cancel()
-	if err := m.waitExit(ctx); err != nil {
-		return fmt.Errorf("it did not stop within %v of SIGTERM: %w", stopGrace, err)
+	// A paused process gets the signal when it goes on.
+	if err := m.resume(ctx); err != nil {
+		return err
 	}
+	patience, cancel := context.WithTimeout(ctx, stopGrace)
+	defer cancel()
+	if m.gone(patience) == nil {
+		return nil
+	}
+	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), engineTimeout)
+	defer cancel()
+	return errors.Join(fmt.Errorf("it did not stop within %v of SIGTERM, and was killed: see %s", stopGrace, m.log.path),
+		atOnce(ending, []*member{m}, (*member).kill, (*member).gone))
+}
+
+// gone returns when the member's process has ended and its log is whole.
+func (m *member) gone(ctx context.Context) error {
+	l := m.current()
+	if l == nil {
+		return nil
+	}
+	select {
+	case <-l.ended:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("it does not end: %w", ctx.Err())
+	}
+}
+
+// start starts the member again, unless it runs already.
+func (m *member) start(ctx context.Context) error {
+	if m.running() {
+		return nil
+	}
+	if _, err := m.ensemble.engine.ContainerStart(ctx, m.server.GetContainerID(), client.ContainerStartOptions{}); err != nil {
+		return err
+	}
+	m.begin()
 	return nil
 }
 
-// waitExit returns when the member's process is gone.
-func (m *member) waitExit(ctx context.Context) error {
-	wait := m.ensemble.engine.ContainerWait(ctx, m.server.GetContainerID(), client.ContainerWaitOptions{})
-	select {
-	case err := <-wait.Error:
+func (m *member) pause(ctx context.Context) error { return m.freeze(ctx, true) }
+
+// resume lets the member go on, if it stands still: one that was killed meanwhile has nothing to resume.
+func (m *member) resume(ctx context.Context) error { return m.freeze(ctx, false) }
+
+// freeze lets the member stand still or go on, unless it does so already.
+func (m *member) freeze(ctx context.Context, still bool) error {
+	engine, id := m.ensemble.engine, m.server.GetContainerID()
+	found, err := engine.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
+	if err != nil || found.Container.State.Paused == still {
 		return err
-	case <-wait.Result:
-		return nil
 	}
+	if still {
+		_, err = engine.ContainerPause(ctx, id, client.ContainerPauseOptions{})
+	} else {
+		_, err = engine.ContainerUnpause(ctx, id, client.ContainerUnpauseOptions{})
+	}
+	return err
 }
 
 // LinksPass proves that every link carries traffic, in both directions.
@@ -137,16 +242,7 @@ func (e *Ensemble) LinksPass(ctx context.Context) error {
 
 // Stop ends all members that run, in order.
 func (e *Ensemble) Stop(ctx context.Context) error {
-	return e.each(ctx, func(ctx context.Context, m *member) error {
-		state, err := m.server.State(ctx)
-		if err != nil {
-			return err
-		}
-		if !state.Running {
-			return nil
-		}
-		return m.stop(ctx)
-	})
+	return atOnce(ctx, slices.DeleteFunc(slices.Clone(e.members), func(m *member) bool { return !m.running() }), (*member).stop)
 }
 
 // Collect copies logs and data into dir/<id>/.

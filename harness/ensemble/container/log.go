@@ -1,27 +1,27 @@
 package container
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"sync"
-
-	"github.com/testcontainers/testcontainers-go"
+	"time"
 )
 
-// tailLines is how many of a member's last words are kept for the report of a crash.
-const tailLines = 12
-
-// logFile takes what a member prints, as it comes. It implements testcontainers.LogConsumer.
+// logFile takes what a member prints, as the engine tells it: pieces that begin with the time at which
+// they were printed, "2006-01-02T15:04:05.999999999Z ". The time is kept and not written: it says
+// where to go on when the engine has to be asked again, so that nothing is lost and nothing stands
+// twice.
 type logFile struct {
 	path string
 
 	mu     sync.Mutex
 	file   *os.File
-	last   []string
-	failed error // the first write error: nothing is written after it
+	size   int64
+	last   time.Time // when the newest piece was printed
+	failed error     // the first error: nothing is written after it
 }
 
 func openLog(path string) (*logFile, error) {
@@ -32,27 +32,49 @@ func openLog(path string) (*logFile, error) {
 	return &logFile{path: path, file: file}, nil
 }
 
-// Accept takes one piece of output.
-func (l *logFile) Accept(piece testcontainers.Log) {
+// Write takes one piece of output.
+func (l *logFile) Write(piece []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.file == nil || l.failed != nil {
-		return
+	if l.failed == nil {
+		l.failed = l.take(piece)
 	}
-	_, l.failed = l.file.Write(piece.Content)
-	for line := range strings.Lines(string(piece.Content)) {
-		l.last = append(l.last, strings.TrimSpace(line))
+	if l.failed != nil {
+		return 0, l.failed
 	}
-	if extra := len(l.last) - tailLines; extra > 0 {
-		l.last = append([]string(nil), l.last[extra:]...)
-	}
+	return len(piece), nil
 }
 
-// tail is what the member said last, on one line.
-func (l *logFile) tail() string {
+func (l *logFile) take(piece []byte) error {
+	stamp, text, found := bytes.Cut(piece, []byte{' '})
+	printed, err := time.Parse(time.RFC3339Nano, string(stamp))
+	if !found || err != nil {
+		return fmt.Errorf("log %s: expected the engine to say when a line was printed, found %.40q", l.path, piece)
+	}
+	if _, err := l.file.Write(text); err != nil {
+		return err
+	}
+	l.size += int64(len(text))
+	l.last = printed
+	return nil
+}
+
+// since is where to go on, as the engine wants to be told; empty for the beginning.
+func (l *logFile) since() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return strings.Join(l.last, " | ")
+	if l.last.IsZero() {
+		return ""
+	}
+	next := l.last.Add(time.Nanosecond)
+	return fmt.Sprintf("%d.%09d", next.Unix(), next.Nanosecond())
+}
+
+// written is how many bytes there are.
+func (l *logFile) written() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.size
 }
 
 // save copies the log to another path, unless it is there already.
@@ -80,6 +102,6 @@ func (l *logFile) close() error {
 		return nil
 	}
 	err := errors.Join(l.failed, l.file.Close())
-	l.file = nil
+	l.file, l.failed = nil, errors.Join(l.failed, os.ErrClosed)
 	return err
 }

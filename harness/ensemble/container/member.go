@@ -49,8 +49,8 @@ type member struct {
 	probeAddress  string
 	log           *logFile
 
-	mu       sync.Mutex
-	expected bool // an exit is expected: a fault or the harness asked for it
+	mu   sync.Mutex
+	life *life // the last one; nil before the first
 }
 
 // host is the member's name in the run's network.
@@ -87,6 +87,7 @@ func (m *member) startAgent(ctx context.Context, image string) error {
 	if err != nil {
 		return fmt.Errorf("start the agent: %w", err)
 	}
+	m.ensemble.attending.Go(m.attendAgent)
 	ip, err := started.ContainerIP(ctx)
 	if err != nil {
 		return fmt.Errorf("find the agent's address: %w", err)
@@ -117,7 +118,6 @@ func (m *member) create(ctx context.Context) error {
 		testcontainers.WithHostConfigModifier(func(host *container.HostConfig) {
 			host.NetworkMode = container.NetworkMode("container:" + m.agent.GetContainerID())
 		}),
-		testcontainers.WithLogConsumers(log),
 	}
 	plan, err := m.plan(folder)
 	if err != nil {
@@ -129,6 +129,7 @@ func (m *member) create(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("start %s: %w", m.implementation, err)
 	}
+	m.begin()
 	return nil
 }
 
@@ -161,18 +162,14 @@ func (m *member) apply(ctx context.Context) error {
 	return m.ask(ctx, "rules", string(rules))
 }
 
-// expect says whether the next exit is wanted.
-func (m *member) expect(exit bool) {
+// current is the life under way, or the last one; nil before the first.
+func (m *member) current() *life {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.expected = exit
+	return m.life
 }
 
-func (m *member) exitExpected() bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.expected
-}
+func (m *member) running() bool { return m.current().running() }
 
 // collect copies the member's data out of its container into folder.
 func (m *member) collect(ctx context.Context, folder string) error {
@@ -239,7 +236,6 @@ func writeFile(root *os.Root, name string, content io.Reader) error {
 
 // remove ends and removes both containers.
 func (m *member) remove(ctx context.Context) error {
-	m.expect(true)
 	var err error
 	for _, each := range []*testcontainers.DockerContainer{m.server, m.agent} {
 		if each != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -15,9 +14,6 @@ import (
 // Refuses names the faults that need what this ensemble has not.
 func (e *Ensemble) Refuses() map[history.FaultKind]string {
 	refused := ensemble.RefusedFaults(e.spec)
-	if len(e.members) == 1 {
-		refused[history.Cut] = "an ensemble of one has no links"
-	}
 	if e.spec.Direct {
 		refused[history.Cut] = "members reach each other directly"
 		refused[history.ClientCut] = "clients reach members directly"
@@ -25,10 +21,15 @@ func (e *Ensemble) Refuses() map[history.FaultKind]string {
 	return refused
 }
 
+// Spares names the members that a fault can't be given to.
+func (e *Ensemble) Spares() map[history.FaultKind]ensemble.Spared {
+	return ensemble.SparedMembers(e.spec)
+}
+
 // Inject applies a fault. If it fails, it takes back itself what was done.
 func (e *Ensemble) Inject(ctx context.Context, fault history.Fault) error {
-	if why, refused := e.Refuses()[fault.Kind]; refused {
-		return fmt.Errorf("%s is not possible: %s", fault, why)
+	if err := ensemble.Refusal(e, fault); err != nil {
+		return err
 	}
 	members, err := e.find(fault)
 	if err != nil {
@@ -132,10 +133,5 @@ func (e *Ensemble) Heal(ctx context.Context, fault history.Fault) error {
 func (e *Ensemble) pausedByOthers(member, fault int) bool {
 	e.mutex.Lock()
 	defer e.mutex.Unlock()
-	for id, other := range e.faults {
-		if id != fault && other.Kind == history.Pause && slices.Contains(other.Members, member) {
-			return true
-		}
-	}
-	return false
+	return ensemble.Holds(e.faults, member, fault, history.Pause)
 }

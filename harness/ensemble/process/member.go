@@ -137,22 +137,14 @@ func (m *member) wait(c *child) {
 	asked := c.asked
 	m.mutex.Unlock()
 
-	alarms, last, err := readLog(m.logPath(), c.logFrom)
+	end := ensemble.End{
+		Member: m.id, Implementation: m.implementation, How: describe(exit), Asked: asked, Log: m.logPath(), LogFrom: c.logFrom,
+	}
+	events, err := end.Events()
 	problems = append(problems, err)
-	if m.implementation != ensemble.Node {
-		alarms = nil // the words are those of Go's runtime
+	for _, event := range events {
+		m.ensemble.notify(event)
 	}
-	for _, alarm := range alarms {
-		m.ensemble.notify(history.Event{
-			Kind: history.Member, Member: m.id, State: history.Crashed, Text: "its log has: " + alarm,
-		})
-	}
-	event := history.Event{Kind: history.Member, Member: m.id, State: history.Exited, Text: describe(exit)}
-	if !asked {
-		event.State = history.Crashed
-		event.Text = fmt.Sprintf("ended by itself (%s); its last log lines:\n%s", describe(exit), last)
-	}
-	m.ensemble.notify(event)
 	if err := errors.Join(problems...); err != nil {
 		m.ensemble.log.Warn("after the end of a member", "member", m.id, "error", err)
 	}

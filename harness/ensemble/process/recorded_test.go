@@ -37,7 +37,7 @@ func startRecorded(t *testing.T, spec ensemble.Spec) *recorded {
 	t.Cleanup(func() {
 		if t.Failed() {
 			for id := 1; id <= e.Size(); id++ {
-				_, last, err := readLog(filepath.Join(e.spec.Dir, strconv.Itoa(id), ensemble.LogName), 0)
+				_, last, err := ensemble.ReadLog(filepath.Join(e.spec.Dir, strconv.Itoa(id), ensemble.LogName), 0)
 				t.Logf("end of member %d's log:\n%s\n%v", id, last, err)
 			}
 		}
