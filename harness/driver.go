@@ -103,9 +103,12 @@ func (p Plan) record(started time.Time, choice driver) results.Run {
 
 // skipFaults records which faults the nemeses would use and this ensemble cannot give.
 func (r *run) skipFaults() {
-	refused := r.ensemble.Refuses()
+	refused, spared := r.ensemble.Refuses(), r.ensemble.Spares()
 	for _, kind := range history.FaultKinds {
 		reason, skipped := refused[kind]
+		if some, partly := spared[kind]; partly {
+			reason, skipped = fmt.Sprintf("members %v are spared: %s", some.Members, some.Reason), true
+		}
 		if !skipped || !r.wants(kind) {
 			continue
 		}
@@ -140,7 +143,10 @@ func (r *run) possible() []history.FaultKind {
 }
 
 func (r *run) newFaults() *faults {
-	f := &faults{ensemble: r.ensemble, observer: r.observer, recorder: r, now: r.writer.Now}
+	f := &faults{ensemble: r.ensemble, observer: r.observer, recorder: r, now: r.writer.Now, spared: map[history.FaultKind][]int{}}
+	for kind, spared := range r.ensemble.Spares() {
+		f.spared[kind] = spared.Members
+	}
 	for id := 1; id <= r.plan.Members; id++ {
 		f.members = append(f.members, id)
 		if id <= r.plan.Members-r.plan.Observers {

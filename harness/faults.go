@@ -27,6 +27,7 @@ type faults struct {
 	now      func() time.Duration
 	voters   []int
 	members  []int
+	spared   map[history.FaultKind][]int
 
 	mu      sync.Mutex
 	active  []history.Fault // in the order of their injection
@@ -71,7 +72,7 @@ func (f *faults) view(now time.Duration) nemesis.View {
 	leader, epoch, serving, _ := f.observer.snapshot()
 	return nemesis.View{
 		Now: now, Voters: f.voters, Members: f.members,
-		Leader: leader, Epoch: epoch, Serving: serving, Active: f.activeNow(),
+		Leader: leader, Epoch: epoch, Serving: serving, Active: f.activeNow(), Spared: f.spared,
 	}
 }
 

@@ -266,15 +266,31 @@ func (p *Plan) checkNames() error {
 			return usage("unknown workload %q; known are: %s", name, strings.Join(workloads.Names(), ", "))
 		}
 	}
-	for _, name := range p.Nemeses {
-		if !slices.Contains(nemesis.Names(), name) {
-			return usage("unknown nemesis %q; known are: %s", name, strings.Join(nemesis.Names(), ", "))
-		}
+	if err := p.checkNemeses(); err != nil {
+		return err
 	}
 	for _, list := range [][]string{p.Workloads, p.Nemeses} {
 		sorted := slices.Sorted(slices.Values(list))
 		if unique := slices.Compact(slices.Clone(sorted)); len(unique) != len(sorted) {
 			return usage("%s names something twice", strings.Join(list, ","))
+		}
+	}
+	return nil
+}
+
+// checkNemeses refuses a nemesis that can do nothing to these members, whatever the driver: its share of
+// the run would pass without a fault.
+func (p *Plan) checkNemeses() error {
+	refused := ensemble.RefusedFaults(ensemble.Spec{Implementations: p.Implementations, HoldUnsynced: p.holdsUnsynced()})
+	for _, name := range p.Nemeses {
+		n, err := nemesis.Get(name)
+		if err != nil {
+			return usage("%v", err)
+		}
+		for _, kind := range n.Needs() {
+			if reason, no := refused[kind]; no {
+				return usage("--nemesis %s can do nothing to %d members of %s: %s", name, p.Members, p.implementation(), reason)
+			}
 		}
 	}
 	return nil

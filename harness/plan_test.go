@@ -47,6 +47,8 @@ func TestBadPlans(t *testing.T) {
 		"unknown workload":                {Workloads: []string{"tetris"}},
 		"unknown nemesis":                 {Nemeses: []string{"thanos"}},
 		"twice":                           {Nemeses: []string{"mixed", "mixed"}},
+		"power-loss can do nothing":       {Nemeses: []string{"kill-leader", "power-loss"}, Implementations: []ensemble.Implementation{"apache"}},
+		"one-way can do nothing":          {Nemeses: []string{"one-way"}, Members: 1},
 		"unknown driver":                  {Driver: "lxc"},
 		"unknown defect":                  {Defect: "gremlin"},
 		"inside our own node":             {Defect: "skip-trunc", Implementations: []ensemble.Implementation{"apache"}},
@@ -63,6 +65,15 @@ func TestBadPlans(t *testing.T) {
 			require.ErrorAs(t, err, new(UsageError))
 		})
 	}
+}
+
+func TestANemesisNeedsSomethingToDoIt(t *testing.T) {
+	for _, implementations := range [][]ensemble.Implementation{{"node"}, {"node", "node", "apache"}, {"apache", "apache", "node"}} {
+		_, err := Plan{Nemeses: []string{"power-loss"}, Implementations: implementations}.resolve()
+		require.NoError(t, err, "the power of one member is enough")
+	}
+	_, err := Plan{Nemeses: []string{"mixed", "none"}, Implementations: []ensemble.Implementation{"apache"}, Members: 1}.resolve()
+	require.NoError(t, err, "mixed does what is left, and none wants nothing")
 }
 
 // TestClientsAreShared: every workload gets what it needs, and all are used.

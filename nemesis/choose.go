@@ -44,7 +44,7 @@ func followers(view View) []int {
 // onLeader does something to the leader, once one is known.
 func onLeader(kind history.FaultKind) chooser {
 	return func(view View, random *rand.Rand) []step {
-		if !leading(view) {
+		if !leading(view) || slices.Contains(view.Spared[kind], view.Leader) {
 			return nil
 		}
 		return once(random, history.Fault{Kind: kind, Members: []int{view.Leader}})
@@ -54,7 +54,7 @@ func onLeader(kind history.FaultKind) chooser {
 // onFollower does something to a member that does not lead.
 func onFollower(kind history.FaultKind) chooser {
 	return func(view View, random *rand.Rand) []step {
-		candidates := followers(view)
+		candidates := without(followers(view), view.Spared[kind]...)
 		if len(candidates) == 0 {
 			return nil
 		}
@@ -62,10 +62,14 @@ func onFollower(kind history.FaultKind) chooser {
 	}
 }
 
-// blackout takes the power from everybody at the same moment.
+// blackout takes the power from everybody who can lose it, at the same moment.
 func blackout(view View, random *rand.Rand) []step {
+	members := everybody(view)
+	if len(members) == 0 {
+		return nil
+	}
 	return []step{{
-		fault: history.Fault{Kind: history.PowerLoss, Members: slices.Clone(view.Members)},
+		fault: history.Fault{Kind: history.PowerLoss, Members: members},
 		hold:  between(random, outageMin, outageMax),
 		pause: between(random, recoveryMin, recoveryMax),
 	}}

@@ -20,6 +20,8 @@ type View struct {
 	Epoch   int64         // of that leader
 	Serving []int         // members that answer clients, ascending
 	Active  []history.Fault
+	// Spared are, for kinds of faults, the members that the driver cannot give them to.
+	Spared map[history.FaultKind][]int
 }
 
 // Action is what a nemesis wants next: exactly one of its fields is set.

@@ -144,6 +144,7 @@ func draw(t *rapid.T) (Nemesis, *world, uint64) {
 	observers := rapid.IntRange(0, 2).Draw(t, "observers")
 	election := time.Duration(rapid.IntRange(0, 3000).Draw(t, "election ms")) * time.Millisecond
 	w := newWorld(voters, observers, election)
+	w.view = sparing(w.view, rapid.SliceOfDistinct(rapid.SampledFrom(w.view.Members), rapid.ID).Draw(t, "spared")...)
 	refused := rapid.SampledFrom(append([]history.FaultKind{"nothing"}, everything...)).Draw(t, "driver fails at")
 	w.fail = func(f history.Fault) bool { return f.Kind == refused }
 	return n, w, rapid.Uint64().Draw(t, "seed")
@@ -153,7 +154,7 @@ func TestEqualSeedsAndViewsGiveEqualSchedules(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n, first, seed := draw(t)
 		second := newWorld(len(first.view.Voters), len(first.view.Members)-len(first.view.Voters), first.election)
-		second.fail = first.fail
+		second.view.Spared, second.fail = first.view.Spared, first.fail
 		first.run(n.Start(seed, everything), 30*time.Second)
 		second.run(n.Start(seed, everything), 30*time.Second)
 		require.Equal(t, first.trace, second.trace)
@@ -175,7 +176,7 @@ func TestFaultsAreBoundedAndHealedInTime(t *testing.T) {
 					downVoters++
 				}
 			}
-			if !slices.ContainsFunc(m.active, func(f history.Fault) bool { return everybody(w.view, f) }) {
+			if !slices.ContainsFunc(m.active, func(f history.Fault) bool { return takesEverybody(w.view, f) }) {
 				require.LessOrEqual(t, downVoters, minority(w.view), "voters down at %v", m.at)
 			}
 			for _, fault := range m.active {
@@ -197,6 +198,7 @@ func TestOnlyKnownMembersAndPossibleKindsAreTouched(t *testing.T) {
 			require.Contains(t, possible, fault.Kind)
 			for _, member := range fault.Members {
 				require.Contains(t, w.view.Members, member)
+				require.NotContains(t, w.view.Spared[fault.Kind], member)
 			}
 			for _, link := range fault.Links {
 				require.Contains(t, w.view.Members, link.From)
@@ -227,6 +229,19 @@ func TestEveryNemesisActsWithinAShortRun(t *testing.T) {
 				}
 				require.GreaterOrEqual(t, len(w.injected()), 2, "%s, %d voters, seed %d", n.Name(), voters, seed)
 			}
+		}
+	}
+}
+
+func TestPowerLossFindsWhoCanLoseIt(t *testing.T) {
+	n, err := Get("power-loss")
+	require.NoError(t, err)
+	for _, spared := range [][]int{{1}, {3}, {1, 2}, {2, 3}} {
+		for seed := range uint64(20) {
+			w := newWorld(3, 0, time.Second)
+			w.view = sparing(w.view, spared...)
+			w.run(n.Start(seed, everything), 20*time.Second)
+			require.GreaterOrEqual(t, len(w.injected()), 2, "%v spared, seed %d", spared, seed)
 		}
 	}
 }

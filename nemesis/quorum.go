@@ -32,8 +32,8 @@ func stopsMembers(kind history.FaultKind) bool {
 
 // fits tells whether a fault may be added to those that are on: it touches only members that there
 // are, stops none twice, stops a minority at most, and leaves some voter that could lead: one that
-// runs and is linked, both ways, with a majority of running voters. A power loss of everybody is
-// meant to leave nobody; it fits where nothing else is stopped.
+// runs and is linked, both ways, with a majority of running voters. A power loss of everybody who can
+// lose it is meant to leave nobody else; it fits where nothing else is stopped.
 func fits(view View, fault history.Fault) bool {
 	before := stopped(view.Active)
 	for _, member := range fault.Members {
@@ -43,13 +43,16 @@ func fits(view View, fault history.Fault) bool {
 		if stopsMembers(fault.Kind) && slices.Contains(before, member) {
 			return false
 		}
+		if slices.Contains(view.Spared[fault.Kind], member) {
+			return false
+		}
 	}
 	for _, link := range fault.Links {
 		if !slices.Contains(view.Members, link.From) || !slices.Contains(view.Members, link.To) {
 			return false
 		}
 	}
-	if everybody(view, fault) {
+	if takesEverybody(view, fault) {
 		return len(before) == 0
 	}
 	faults := append(slices.Clone(view.Active), fault)
@@ -68,8 +71,11 @@ func fits(view View, fault history.Fault) bool {
 	})
 }
 
-func everybody(view View, fault history.Fault) bool {
-	return fault.Kind == history.PowerLoss && len(fault.Members) == len(view.Members)
+// everybody is who can lose the power.
+func everybody(view View) []int { return without(view.Members, view.Spared[history.PowerLoss]...) }
+
+func takesEverybody(view View, fault history.Fault) bool {
+	return fault.Kind == history.PowerLoss && len(fault.Members) == len(everybody(view))
 }
 
 func couldLead(view View, leader int, down []int, faults []history.Fault) bool {

@@ -97,6 +97,12 @@ func TestOneWayCutsOneDirectionOnly(t *testing.T) {
 	}
 }
 
+// sparing is a view whose driver cannot take the power from some members.
+func sparing(view View, members ...int) View {
+	view.Spared = map[history.FaultKind][]int{history.PowerLoss: members}
+	return view
+}
+
 func TestFits(t *testing.T) {
 	kill := func(id int, members ...int) history.Fault {
 		return history.Fault{ID: id, Kind: history.Kill, Members: members}
@@ -120,6 +126,9 @@ func TestFits(t *testing.T) {
 		"everybody by kill":             {three, nil, kill(0, 1, 2, 3), false},
 		"everybody by power":            {three, nil, history.Fault{Kind: history.PowerLoss, Members: []int{1, 2, 3}}, true},
 		"everybody by power, one down":  {three, []history.Fault{kill(1, 1)}, history.Fault{Kind: history.PowerLoss, Members: []int{1, 2, 3}}, false},
+		"everybody but the spared":      {sparing(three, 2), nil, history.Fault{Kind: history.PowerLoss, Members: []int{1, 3}}, true},
+		"the spared":                    {sparing(three, 2), nil, history.Fault{Kind: history.PowerLoss, Members: []int{2}}, false},
+		"the spared by other means":     {sparing(three, 2), nil, kill(0, 2), true},
 		"kill beside an isolated one":   {three, []history.Fault{isolated(three, 1)}, kill(0, 2), false},
 		"kill the isolated one":         {three, []history.Fault{isolated(three, 1)}, kill(0, 1), true},
 		"isolate two of five":           {five, []history.Fault{isolated(five, 1)}, isolated(five, 2), true},

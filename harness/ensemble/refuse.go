@@ -27,7 +27,7 @@ func RefusedFaults(spec Spec) map[history.FaultKind]string {
 	}
 	switch {
 	case !slices.ContainsFunc(spec.Implementations, takesPowerLoss):
-		refused[history.PowerLoss] = keepsPageCache + "; here runs none"
+		refused[history.PowerLoss] = keepsPageCache + ", which runs nowhere here"
 	case !spec.HoldUnsynced:
 		refused[history.PowerLoss] = "the members were not told to hold un-synced bytes back"
 	}

@@ -88,12 +88,22 @@ func TestIntegrationMixedMembers(t *testing.T) {
 	needApache(t)
 	spec := fakeSpec(t.TempDir(), 3)
 	spec.Run, spec.Binary = t.Name(), buildOrdeal(t)
-	spec.Implementations[1] = ensemble.Apache
+	spec.Implementations[1], spec.HoldUnsynced = ensemble.Apache, true
 	r := startRecorded(t, spec)
 	r.leads()
 	conn := r.client(1, 2, 3)
 	defer conn.Close()
 	r.writes(conn)
 	require.NoError(t, r.LinksPass(t.Context()))
-	require.Contains(t, r.Refuses()[history.PowerLoss], "apache")
+	loss := history.Fault{ID: 1, Kind: history.PowerLoss, Members: []int{1, 2}}
+	require.ErrorContains(t, r.Inject(t.Context(), loss), "member 2 is spared", "Apache cannot lose what the kernel keeps")
+	written := r.writes(conn)
+	loss.Members = []int{1, 3}
+	r.inject(loss)
+	r.heal(loss)
+	r.leads()
+	require.Eventually(t, func() bool {
+		exists, _, err := conn.Exists(written)
+		return err == nil && exists
+	}, patience, 20*time.Millisecond, written)
 }
