@@ -26,10 +26,9 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"net/url"
-	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -42,8 +41,6 @@ import (
 	"ordeal/results/history"
 )
 
-const loopback = "127.0.0.1"
-
 // closeTimeout bounds the removal of everything at the end, also after the run's own context ended.
 const closeTimeout = 30 * time.Second
 
@@ -51,6 +48,7 @@ const closeTimeout = 30 * time.Second
 type Ensemble struct {
 	spec    ensemble.Spec
 	engine  *testcontainers.DockerClient
+	publish netip.Addr // where the engine publishes ports
 	network *testcontainers.DockerNetwork
 	members []*member
 	images  map[string]string // what ran, for Versions
@@ -85,18 +83,32 @@ func Start(ctx context.Context, spec ensemble.Spec) (*Ensemble, error) {
 }
 
 func (e *Ensemble) start(ctx context.Context) error {
-	program, err := BuildNode(ctx, e.spec.Binary)
+	var err error
+	if e.publish, err = publishAddress(ctx, e.engine.DaemonHost()); err != nil {
+		return err
+	}
+	program, err := readProgram(e.spec.Binary)
 	if err != nil {
 		return err
 	}
-	e.images["agent"] = program
-	e.network, err = network.New(ctx, network.WithLabels(e.labels()))
+	e.sweep(ctx)
+	needs := e.labels()
+	needs[labelNeeds] = program.image()
+	if slices.Contains(e.spec.Implementations, ensemble.Apache) {
+		needs[labelNeeds] += "," + ApacheImage
+	}
+	// First, since its label keeps others from removing the images.
+	e.network, err = network.New(ctx, network.WithLabels(needs))
 	if err != nil {
 		return fmt.Errorf("make a network for the run: %w", err)
 	}
+	if err := program.build(ctx, e.engine); err != nil {
+		return err
+	}
+	e.images["agent"] = program.image()
 	e.members = make([]*member, len(e.spec.Implementations))
 	for i, implementation := range e.spec.Implementations {
-		image, err := e.imageOf(ctx, implementation, program)
+		image, err := e.imageOf(ctx, implementation, program.image())
 		if err != nil {
 			return err
 		}
@@ -105,10 +117,22 @@ func (e *Ensemble) start(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := e.each(ctx, func(ctx context.Context, m *member) error { return m.startAgent(ctx, program) }); err != nil {
+	if err := e.each(ctx, func(ctx context.Context, m *member) error { return m.startAgent(ctx, program.image()) }); err != nil {
 		return err
 	}
 	return e.each(ctx, func(ctx context.Context, m *member) error { return m.create(ctx) })
+}
+
+// sweep removes what killed runs left behind, so that it does not pile up where nobody cleans. A run can
+// do without that: where it fails it is only said.
+func (e *Ensemble) sweep(ctx context.Context) {
+	removed, err := sweep(ctx, e.engine)
+	if err != nil {
+		e.note("what killed runs left behind could not be removed: %v", err)
+	}
+	if len(removed) > 0 {
+		e.note("removed what a killed run left behind: %s", strings.Join(removed, ", "))
+	}
 }
 
 // each does something to all members at once.
@@ -175,30 +199,13 @@ func (e *Ensemble) Close(ctx context.Context) error {
 	return errors.Join(err, e.engine.Close())
 }
 
-// remoteHost is the host of a Docker engine that is not on this machine, or empty.
-func remoteHost() string {
-	address, err := url.Parse(os.Getenv("DOCKER_HOST"))
-	if err != nil || address.Scheme == "unix" || address.Scheme == "" {
-		return ""
-	}
-	host := address.Hostname()
-	if ip, err := netip.ParseAddr(host); host == "localhost" || (err == nil && ip.IsLoopback()) {
-		return ""
-	}
-	return host
-}
-
 // published is the address on which a container's port is reached from here.
-func published(ctx context.Context, container testcontainers.Container, port int) (string, error) {
+func (e *Ensemble) published(ctx context.Context, container testcontainers.Container, port int) (string, error) {
 	mapped, err := container.MappedPort(ctx, strconv.Itoa(port)+"/tcp")
 	if err != nil {
 		return "", fmt.Errorf("find the published port of %d: %w", port, err)
 	}
-	host := remoteHost()
-	if host == "" {
-		host = loopback
-	}
-	return net.JoinHostPort(host, mapped.Port()), nil
+	return net.JoinHostPort(e.publish.String(), mapped.Port()), nil
 }
 
 // rules are what a member's packet filter must do for the faults that are on.

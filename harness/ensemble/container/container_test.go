@@ -35,6 +35,25 @@ func TestOnlyOrphansAreCleaned(t *testing.T) {
 	}
 }
 
+func TestPortsArePublishedWhereTheEngineIsReached(t *testing.T) {
+	for engine, want := range map[string]string{
+		"unix:///var/run/docker.sock": "127.0.0.1",
+		"npipe:////./pipe/docker":     "127.0.0.1",
+		"tcp://localhost:2375":        "127.0.0.1",
+		"tcp://127.0.0.2:2375":        "127.0.0.1",
+		"tcp://192.0.2.7:2376":        "192.0.2.7",
+		"ssh://user@192.0.2.7":        "192.0.2.7",
+	} {
+		address, err := publishAddress(t.Context(), engine)
+		require.NoError(t, err)
+		require.Equal(t, want, address.String(), engine)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := publishAddress(ended, "tcp://nobody.invalid:2375")
+	require.ErrorContains(t, err, "address of the Docker engine's host")
+}
+
 // fourMembers is an ensemble as far as packet filters go.
 func fourMembers(faults ...history.Fault) *Ensemble {
 	e := &Ensemble{active: map[int]history.Fault{}}

@@ -2,7 +2,11 @@ package container
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
 	"os"
 	"time"
 
@@ -15,6 +19,7 @@ import (
 const (
 	labelRun   = "org.ordeal.run"   // the run's name: containers and networks
 	labelOwner = "org.ordeal.owner" // host:pid of the process that made it
+	labelNeeds = "org.ordeal.needs" // networks: the images of this project that the run needs
 	labelImage = "org.ordeal.image" // what an image is for: node or apache
 )
 
@@ -60,11 +65,6 @@ func connect(ctx context.Context) (*testcontainers.DockerClient, error) {
 	if err := os.Setenv(reaperSwitch, "true"); err != nil {
 		return nil, err
 	}
-	if remoteHost() == "" && os.Getenv(hostSwitch) == "" {
-		if err := os.Setenv(hostSwitch, loopback); err != nil {
-			return nil, err
-		}
-	}
 	tclog.SetDefault(tclog.NewNoopLogger()) // its greetings belong to nobody who runs a test
 	ctx, cancel := context.WithTimeout(ctx, engineTimeout)
 	defer cancel()
@@ -72,5 +72,40 @@ func connect(ctx context.Context) (*testcontainers.DockerClient, error) {
 	if err != nil {
 		return nil, noEngine(err)
 	}
+	if remoteHost(engine.DaemonHost()) == "" && os.Getenv(hostSwitch) == "" {
+		if err := os.Setenv(hostSwitch, loopback); err != nil {
+			return nil, errors.Join(err, engine.Close())
+		}
+	}
 	return engine, nil
+}
+
+const loopback = "127.0.0.1"
+
+// remoteHost is the host in an engine's address, wherever that was found (DOCKER_HOST, a Docker context, a
+// file of properties), or empty if it is this machine.
+func remoteHost(engine string) string {
+	address, err := url.Parse(engine)
+	if err != nil || address.Scheme == "unix" || address.Scheme == "npipe" {
+		return ""
+	}
+	host := address.Hostname()
+	if ip, err := netip.ParseAddr(host); host == "localhost" || (err == nil && ip.IsLoopback()) {
+		return ""
+	}
+	return host
+}
+
+// publishAddress is where an engine publishes members' ports: on no more than the one address by which it
+// is reached.
+func publishAddress(ctx context.Context, engine string) (netip.Addr, error) {
+	host := remoteHost(engine)
+	if host == "" {
+		return netip.MustParseAddr(loopback), nil
+	}
+	found, err := net.DefaultResolver.LookupNetIP(ctx, "ip4", host)
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("find the address of the Docker engine's host, where members' ports are published: %w", err)
+	}
+	return found[0].Unmap(), nil
 }

@@ -34,40 +34,45 @@ const programPath = "/ordeal"
 // that takes the official ZooKeeper image's variables.
 const nodeDockerfile = "FROM scratch\nCOPY ordeal " + programPath + "\nENTRYPOINT [\"" + programPath + "\"]\nCMD [\"node\"]\n"
 
-// BuildNode makes the image of the program at path, unless the engine has it already, and returns
-// its name. The program must be a static binary. Images of earlier programs that nothing uses are
-// removed.
-func BuildNode(ctx context.Context, path string) (string, error) {
-	engine, err := connect(ctx)
+// program is the ordeal program as it goes into an image.
+type program struct {
+	content []byte
+	tag     string // from the content: another build is another image
+}
+
+// image is the name of the image that holds the program.
+func (p program) image() string { return nodeRepository + ":" + p.tag }
+
+// readProgram reads the program at path, which must be a static binary.
+func readProgram(path string) (program, error) {
+	content, err := os.ReadFile(path)
 	if err != nil {
-		return "", err
+		return program{}, fmt.Errorf("read the program for the image: %w", err)
 	}
-	defer engine.Close()
-	program, err := os.ReadFile(path)
+	sum := sha256.Sum256(content)
+	return program{content: content, tag: hex.EncodeToString(sum[:6])}, requireStatic(path)
+}
+
+// build makes the image of the program, unless the engine has it already. Images of earlier programs that
+// nobody needs are removed.
+func (p program) build(ctx context.Context, engine *testcontainers.DockerClient) error {
+	if _, err := engine.ImageInspect(ctx, p.image()); err == nil {
+		return nil
+	}
+	if _, err := removeImages(ctx, engine, imageOfNode); err != nil {
+		return err
+	}
+	archive, err := tarOf(map[string][]byte{"Dockerfile": []byte(nodeDockerfile), "ordeal": p.content})
 	if err != nil {
-		return "", fmt.Errorf("read the program for the image: %w", err)
-	}
-	if err := requireStatic(path); err != nil {
-		return "", err
-	}
-	sum := sha256.Sum256(program)
-	tag := hex.EncodeToString(sum[:6])
-	image := nodeRepository + ":" + tag
-	if _, err := engine.ImageInspect(ctx, image); err == nil {
-		return image, nil
-	}
-	removeImages(ctx, engine.Client, imageOfNode)
-	archive, err := tarOf(map[string][]byte{"Dockerfile": []byte(nodeDockerfile), "ordeal": program})
-	if err != nil {
-		return "", err
+		return err
 	}
 	provider, err := testcontainers.NewDockerProvider()
 	if err != nil {
-		return "", noEngine(err)
+		return noEngine(err)
 	}
 	defer provider.Close()
 	_, err = provider.BuildImage(ctx, &testcontainers.ContainerRequest{FromDockerfile: testcontainers.FromDockerfile{
-		ContextArchive: bytes.NewReader(archive), Repo: nodeRepository, Tag: tag, KeepImage: true,
+		ContextArchive: bytes.NewReader(archive), Repo: nodeRepository, Tag: p.tag, KeepImage: true,
 		BuildOptionsModifier: func(options *client.ImageBuildOptions) {
 			if options.Labels == nil {
 				options.Labels = map[string]string{}
@@ -76,9 +81,9 @@ func BuildNode(ctx context.Context, path string) (string, error) {
 		},
 	}})
 	if err != nil {
-		return "", fmt.Errorf("build image %s: %w", image, err)
+		return fmt.Errorf("build image %s: %w", p.image(), err)
 	}
-	return image, nil
+	return nil
 }
 
 // requireStatic refuses a program that needs a loader, which an image from scratch does not have.
@@ -109,22 +114,4 @@ func tarOf(files map[string][]byte) ([]byte, error) {
 		}
 	}
 	return buffer.Bytes(), writer.Close()
-}
-
-// removeImages removes the project's images of one kind that no container uses, and returns their
-// names. An image in use stays: that is no error.
-func removeImages(ctx context.Context, engine *client.Client, kind string) []string {
-	list, err := engine.ImageList(ctx, client.ImageListOptions{
-		Filters: make(client.Filters).Add("label", labelImage+"="+kind),
-	})
-	if err != nil {
-		return nil
-	}
-	var removed []string
-	for _, image := range list.Items {
-		if _, err := engine.ImageRemove(ctx, image.ID, client.ImageRemoveOptions{PruneChildren: true}); err == nil {
-			removed = append(removed, append(image.RepoTags, image.ID)[0])
-		}
-	}
-	return removed
 }

@@ -58,16 +58,12 @@ func host(id int) string { return "member-" + strconv.Itoa(id) }
 
 // startAgent starts the container that owns the member's network namespace.
 func (m *member) startAgent(ctx context.Context, image string) error {
-	publish := netip.MustParseAddr(loopback)
-	if remoteHost() != "" {
-		publish = netip.IPv4Unspecified()
-	}
 	ports := network.PortMap{}
 	var exposed []string
 	for _, port := range []int{agent.ClientPort, agent.ProbePort} {
 		name := strconv.Itoa(port) + "/tcp"
 		exposed = append(exposed, name)
-		ports[network.MustParsePort(name)] = []network.PortBinding{{HostIP: publish}}
+		ports[network.MustParsePort(name)] = []network.PortBinding{{HostIP: m.ensemble.publish}}
 	}
 	started, err := testcontainers.Run(ctx, image,
 		testcontainers.WithCmd("agent", "serve"),
@@ -95,10 +91,10 @@ func (m *member) startAgent(ctx context.Context, image string) error {
 	if m.address, err = netip.ParseAddr(ip); err != nil {
 		return fmt.Errorf("the agent's address: %w", err)
 	}
-	if m.clientAddress, err = published(ctx, started, agent.ClientPort); err != nil {
+	if m.clientAddress, err = m.ensemble.published(ctx, started, agent.ClientPort); err != nil {
 		return err
 	}
-	m.probeAddress, err = published(ctx, started, agent.ProbePort)
+	m.probeAddress, err = m.ensemble.published(ctx, started, agent.ProbePort)
 	return err
 }
 
