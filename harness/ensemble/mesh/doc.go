@@ -36,6 +36,12 @@
 // side calls back there. The mesh puts the address at which the receiver reaches the caller through
 // the mesh in its place, or members would connect around it.
 //
+// # Probes
+//
+// That a link passes is proved on each of its ports: the mesh calls its own proxy from an address that
+// nobody else uses, and the proxy answers such a call itself, through the gates of both directions.
+// The member is not disturbed. All addresses are of the loopback network.
+//
 // The package knows addresses and bytes; of processes, containers and faults' reasons it knows
 // nothing.
 package mesh

@@ -11,9 +11,6 @@ const (
 	protocolVersion1 = -65536
 	protocolVersion2 = -65535 // several addresses, joined by '|'
 	maxAddressBytes  = 2048
-	// probeVersion takes the place of the version when the mesh tests itself. ZooKeeper uses no such
-	// number: versions are small negatives, bare server ids positive.
-	probeVersion = -0x4f52444541 // "ORDEA"
 )
 
 // readHandshake reads what the caller sends first, and returns it with the caller's address replaced.
@@ -41,8 +38,4 @@ func readHandshake(caller io.Reader, announce string) ([]byte, error) {
 	}
 	binary.BigEndian.PutUint32(header[16:], uint32(len(announce)))
 	return append(header, announce...), nil
-}
-
-func isProbe(header []byte) bool {
-	return len(header) == 8 && int64(binary.BigEndian.Uint64(header)) == probeVersion
 }

@@ -22,6 +22,12 @@ const (
 	Election
 )
 
+// ports are all of them.
+var ports = []Port{Quorum, Election}
+
+// String is the port's name in errors.
+func (p Port) String() string { return [...]string{Quorum: "quorum", Election: "election"}[p] }
+
 // Plan says where a mesh listens and whom it calls.
 type Plan struct {
 	Members []int // ascending
@@ -92,7 +98,7 @@ func (m *Mesh) open() error {
 	}
 	for _, link := range m.Links() {
 		forward, back := m.gates[link], m.gates[history.Link{From: link.To, To: link.From}]
-		for _, port := range []Port{Quorum, Election} {
+		for _, port := range ports {
 			announce := ""
 			if port == Election {
 				announce = m.plan.Proxy(link.To, link.From, Election)
@@ -268,8 +274,8 @@ func (m *Mesh) door(member int, here, back map[int]history.CutMode) doorState {
 	return doorOpen
 }
 
-// Pass proves that the links carry bytes: none is cut, and for each a probe is sent through the proxy
-// that its connections use, and through the gates of both directions.
+// Pass proves that the links carry bytes: none is cut, and for each a probe is sent to each of the
+// proxies that its connections use, and through the gates of both directions.
 func (m *Mesh) Pass(ctx context.Context, links []history.Link) error {
 	var failures []error
 	for _, link := range links {
@@ -291,7 +297,13 @@ func (m *Mesh) pass(ctx context.Context, link history.Link) error {
 		sort.Ints(numbers)
 		return fmt.Errorf("cut by fault %v", numbers)
 	}
-	return probe(ctx, m.plan.Proxy(link.From, link.To, Election))
+	var failures []error
+	for _, port := range ports {
+		if err := probe(ctx, m.plan.Proxy(link.From, link.To, port)); err != nil {
+			failures = append(failures, fmt.Errorf("%s port: %w", port, err))
+		}
+	}
+	return errors.Join(failures...)
 }
 
 // Close ends all connections and frees all addresses. It is safe to call twice.

@@ -173,7 +173,7 @@ func TestADroppedDirectionHoldsItsBytesAndTheOtherFlows(t *testing.T) {
 	one.hears("flows")
 	two2.says("flows too")
 	one2.hears("flows too")
-	for _, port := range []Port{Quorum, Election} {
+	for _, port := range ports {
 		n.hangs(n.plan.Proxy(1, 2, port))
 		n.hangs(n.plan.Proxy(2, 1, port))
 	}
@@ -259,6 +259,31 @@ func TestAResetEndsConnectionsAndRefusesNewOnes(t *testing.T) {
 	one, two = n.connect(1, 2)
 	one.says("again")
 	two.hears("again")
+}
+
+func TestALinkThatDoesNotPassOnOnePortIsNamed(t *testing.T) {
+	n := newNetwork(t, 2)
+	one := history.Link{From: 1, To: 2}
+	for i, port := range ports {
+		door := n.proxies[one][i].door
+		require.NoError(t, door.set(t.Context(), doorRefusing))
+		err := n.Pass(t.Context(), n.Links())
+		require.ErrorIs(t, err, syscall.ECONNREFUSED)
+		require.ErrorContains(t, err, "link 1→2 does not pass: "+port.String()+" port")
+		require.NotContains(t, err.Error(), "2→1")
+		require.NoError(t, door.set(t.Context(), doorOpen))
+	}
+	require.NoError(t, n.Pass(t.Context(), n.Links()))
+}
+
+func TestAProbeDoesNotReachTheMember(t *testing.T) {
+	n := newNetwork(t, 2)
+	listener := n.listen(n.plan.Direct(2, Quorum))
+	require.NoError(t, n.Pass(t.Context(), link(1, 2)))
+	newPeer(t, n.dial(n.plan.Proxy(1, 2, Quorum))).says("the first to call")
+	called, err := listener.Accept()
+	require.NoError(t, err)
+	newPeer(t, called).hears("the first to call")
 }
 
 func TestALinkPassesWhenTheLastCutIsHealed(t *testing.T) {

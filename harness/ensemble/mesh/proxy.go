@@ -100,6 +100,10 @@ func (p *proxy) resetAll() {
 
 // carry serves one connection until both its directions ended.
 func (p *proxy) carry(c *pair) {
+	if isProbe(c.caller) {
+		p.echo(c)
+		return
+	}
 	var header []byte
 	if p.announce != "" {
 		var err error
@@ -107,10 +111,6 @@ func (p *proxy) carry(c *pair) {
 		if err != nil {
 			p.log.Debug("no election handshake", "caller", c.caller.RemoteAddr(), "error", err)
 			c.reset()
-			return
-		}
-		if isProbe(header) {
-			p.echo(c)
 			return
 		}
 	}

@@ -165,9 +165,9 @@ func (e *Ensemble) Versions() map[string]string {
 	return maps.Clone(e.versions)
 }
 
-// LinksPass proves that every link between running members carries traffic: no cut is on it, and a
-// probe goes to and fro through the proxy that members' connections use and through the gates of
-// both directions, answered by the mesh in the place of the member called, which is not disturbed.
+// LinksPass proves that every link between running members carries traffic: no cut is on it, and on
+// each port probes go to and fro through the proxy that members' connections use and through the gates
+// of both directions, answered by the mesh in the place of the member called, which is not disturbed.
 // What this leaves out, that the member itself listens, is seen by asking it for its state.
 func (e *Ensemble) LinksPass(ctx context.Context) error {
 	var links []history.Link
