@@ -48,7 +48,7 @@ func (j *linearizableJudge) event(e history.Event) {
 	switch e.Kind {
 	case history.FaultOn:
 		if e.Fault != nil {
-			j.on[e.Fault.ID] = e.Time
+			j.on[e.Fault.ID] = e.From()
 		}
 	case history.FaultOff:
 		if e.Fault != nil {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -201,4 +202,18 @@ func TestSaveKeepsTheOldFileIfItCannotWrite(t *testing.T) {
 	kept, err := folder.Verdict()
 	require.NoError(t, err)
 	require.Equal(t, sampleVerdict(), kept)
+}
+
+// TestAFaultLastsFromTheBeginOfItsInjectionToTheEndOfItsHealing, or, in a history that does not tell when
+// they began, from the end of the one.
+func TestAFaultLastsFromTheBeginOfItsInjectionToTheEndOfItsHealing(t *testing.T) {
+	for began, from := range map[time.Duration]time.Duration{0: 5 * time.Second, 4 * time.Second: 4 * time.Second} {
+		line := newTimeline(10 * time.Second)
+		fault := &history.Fault{ID: 1, Kind: history.Kill, Members: []int{1}}
+		require.NoError(t, line.take(history.Event{Time: 5 * time.Second, Began: began, Kind: history.FaultOn, Fault: fault}))
+		require.NoError(t, line.take(history.Event{Time: 8 * time.Second, Began: 2 * began, Kind: history.FaultOff, Fault: fault}))
+		line.finish()
+		require.Equal(t, from, line.faults[0].from)
+		require.Equal(t, 8*time.Second, line.faults[0].end)
+	}
 }

@@ -61,7 +61,7 @@ func newHistogram() *hdrhistogram.Histogram {
 
 type faultSpan struct {
 	fault       history.Fault
-	from, until time.Duration // until is 0 if it was not healed
+	from, until time.Duration // from the begin of its injection to the end of its healing; until is 0 if it was not healed
 	end         time.Duration // where its band ends
 }
 
@@ -98,7 +98,7 @@ func (t *timeline) take(e history.Event) error {
 		}
 	case history.FaultOn:
 		if e.Fault != nil {
-			t.faults = append(t.faults, faultSpan{fault: *e.Fault, from: e.Time})
+			t.faults = append(t.faults, faultSpan{fault: *e.Fault, from: e.From()})
 		}
 	case history.FaultOff:
 		for i := range t.faults {

@@ -38,6 +38,8 @@ func (d *decoder) event() Event {
 			e.Time = time.Duration(d.int())
 		case "e":
 			e.Kind = EventKind(d.string())
+		case "began":
+			e.Began = time.Duration(d.int())
 		case "op":
 			e.Operation = d.int()
 		case "client":

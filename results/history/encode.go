@@ -14,6 +14,7 @@ func AppendEvent(b []byte, e *Event) []byte {
 	b = strconv.AppendInt(b, int64(e.Time), 10)
 	b = append(b, `,"e":`...)
 	b = appendString(b, string(e.Kind))
+	b = appendInt(b, `,"began":`, int64(e.Began))
 	b = appendInt(b, `,"op":`, e.Operation)
 	b = appendInt(b, `,"client":`, int64(e.Client))
 	b = appendText(b, `,"workload":`, e.Workload)

@@ -16,8 +16,8 @@ const (
 	Return     EventKind = "return"  // its outcome, known or not
 	WatchFired EventKind = "watch"   // a client got a watch event
 	Session    EventKind = "session" // a client's session changed state
-	FaultOn    EventKind = "fault"   // a fault is on: written when its injection is done
-	FaultOff   EventKind = "heal"    // it is off: written when its healing is done
+	FaultOn    EventKind = "fault"   // a fault is on: written when its injection is done, see Began
+	FaultOff   EventKind = "heal"    // it is off: written when its healing is done, see Began
 	Member     EventKind = "member"  // something happened to a member
 	Phase      EventKind = "phase"   // the run entered a phase: setup, load, heal, final, end
 	Znode      EventKind = "znode"   // one znode of one member's final tree
@@ -31,6 +31,9 @@ type Event struct {
 	// connection; of a return: just after the reply was decoded.
 	Time time.Duration `json:"t"`
 	Kind EventKind     `json:"e"`
+	// Began is when the injection or the healing of a fault began, on the clock of Time; 0 where that is
+	// not known, or where either takes no time. Members may feel the fault from then on.
+	Began time.Duration `json:"began,omitempty"`
 
 	// Operation numbers calls and joins a return to its call; it is never 0.
 	Operation int64  `json:"op,omitempty"`
@@ -50,6 +53,14 @@ type Event struct {
 	Digest  string   `json:"digest,omitempty"` // of a final event: the tree's digest, from its disk
 	Count   int      `json:"count,omitempty"`
 	Text    string   `json:"text,omitempty"`
+}
+
+// From is when what the event tells began: Began where it is known, as older histories do not, else Time.
+func (e Event) From() time.Duration {
+	if e.Began != 0 {
+		return e.Began
+	}
+	return e.Time
 }
 
 // State is what a session or a member became.
