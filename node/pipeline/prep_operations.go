@@ -3,6 +3,7 @@ package pipeline
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"ordeal/node/defect"
 	"ordeal/node/jute"
@@ -287,9 +288,21 @@ func nextVersion(version int32) int32 {
 	return version + 1
 }
 
-// exceedsQuota tells whether a change is refused because of a quota that is enforced.
+// quotaWarningInterval is how often at most the server says that a soft limit is exceeded.
+const quotaWarningInterval = time.Second
+
+// exceedsQuota tells whether a change is refused because of a quota that is enforced. Of one that is only over a soft
+// limit the server warns.
 func (p *prepRequestProcessor) exceedsQuota(path string, bytes, count int) bool {
-	return p.server.config.EnforceQuota && p.server.tree.CheckQuota(path, int64(bytes), int64(count)) != jute.Ok
+	if !p.server.config.EnforceQuota {
+		return false
+	}
+	excess, quota := p.server.tree.CheckQuota(path, int64(bytes), int64(count))
+	if now := p.server.now.Elapsed; excess == tree.OverSoftLimit && now >= p.nextQuotaWarning {
+		p.nextQuotaWarning = now + quotaWarningInterval
+		p.server.config.Log.Warn("a change exceeds the soft limit of a quota", "path", path, "quota", quota)
+	}
+	return excess == tree.OverHardLimit
 }
 
 // parentOf returns the path of a znode's parent. It asks little of the path, since the parent has to

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"fmt"
 	"math"
+	"time"
 
 	"ordeal/node/disk"
 	"ordeal/node/jute"
@@ -24,6 +25,8 @@ type prepRequestProcessor struct {
 	resigned bool
 	// held are the requests that wait behind a sync which is not done yet.
 	held map[holder]*heldRequests
+	// nextQuotaWarning is when the server may warn of a quota again.
+	nextQuotaWarning time.Duration
 }
 
 // holder is whose requests wait for one another: those of one session at this server, or all of a

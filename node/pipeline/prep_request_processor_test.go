@@ -2,6 +2,8 @@ package pipeline
 
 import (
 	"fmt"
+	"log/slog"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -179,4 +181,39 @@ func drawWrite(r *rapid.T) (jute.OpCode, jute.Record) {
 		return jute.OpMulti, m
 	}
 	return jute.OpSetData, jute.SetDataRequest{Path: path, Data: fmt.Append(nil, version), Version: version}
+}
+
+// TestQuotas: what goes beyond a hard limit is refused, of a soft limit the server warns, and neither happens unless
+// quotas are enforced.
+func TestQuotas(t *testing.T) {
+	for _, enforced := range []bool{true, false} {
+		var logged strings.Builder
+		w := newWorld(t, func(c *Config) {
+			c.EnforceQuota = enforced
+			c.Log = slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelWarn}))
+		})
+		c := w.connect()
+		for _, znode := range [][2]string{
+			{"/p", ""}, {"/zookeeper/quota/p", ""},
+			{"/zookeeper/quota/p/zookeeper_limits", "count=1,bytes=-1=;countHardLimit=3"}, {"/zookeeper/quota/p/zookeeper_stats", ""},
+		} {
+			require.Equal(t, jute.Ok, c.ask(jute.OpCreate, &jute.CreateRequest{Path: znode[0], Data: []byte(znode[1]), ACL: jute.OpenACL()}, &jute.CreateResponse{}))
+		}
+		c.mustCreate("/p/a", 0)
+		c.mustCreate("/p/b", 0)
+		want := []string{"/p/a"} // and one warning is enough for now
+		w.pass(quotaWarningInterval)
+		_, code := c.create("/p/c", 0)
+		require.Equal(t, map[bool]jute.Code{true: jute.QuotaExceeded, false: jute.Ok}[enforced], code)
+		require.Equal(t, jute.Ok, c.ask(jute.OpDelete, jute.DeleteRequest{Path: "/p/b", Version: -1}, nil))
+		c.mustCreate("/p/d", 0)
+		if want = append(want, "/p/d"); !enforced {
+			want = nil
+		}
+		var warned []string
+		for _, match := range regexp.MustCompile("quota.* path=(\\S+) quota=/p").FindAllStringSubmatch(logged.String(), -1) {
+			warned = append(warned, match[1])
+		}
+		require.Equal(t, want, warned)
+	}
 }

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-
-	"ordeal/node/jute"
 )
 
 // The children of a znode below /zookeeper/quota (protocol.md 2.13).
@@ -140,22 +138,35 @@ func (t *Tree) restoreQuotas() {
 	}
 }
 
-// CheckQuota tells whether so many more bytes and znodes would exceed a hard limit: Ok or
-// QuotaExceeded. It looks at the counts as they are, not at transactions under way.
-func (t *Tree) CheckQuota(path string, bytes, count int64) jute.Code {
+// QuotaExcess is which of a quota's limits a change would exceed.
+type QuotaExcess uint8
+
+// The kinds of excess.
+const (
+	WithinQuota   QuotaExcess = iota
+	OverSoftLimit             // of which the server warns
+	OverHardLimit             // which is refused
+)
+
+// CheckQuota tells whether so many more bytes and znodes would exceed the limits of the quota that path falls under,
+// and the path which that quota is for. It looks at the counts as they are, not at transactions under way.
+func (t *Tree) CheckQuota(path string, bytes, count int64) (excess QuotaExcess, quota string) {
 	quota, found := t.quotaOf(path)
 	if !found {
-		return jute.Ok
+		return WithinQuota, ""
 	}
 	limits, stats := t.nodes[quotaPath+quota+"/"+quotaLimits], t.nodes[quotaPath+quota+"/"+quotaStats]
 	if limits == nil || stats == nil {
-		return jute.Ok
+		return WithinQuota, quota
 	}
 	limit, current := parseQuota(limits.data), parseQuota(stats.data)
-	if exceeds(current.count, count, limit.countHard) || exceeds(current.bytes, bytes, limit.bytesHard) {
-		return jute.QuotaExceeded
+	switch {
+	case exceeds(current.count, count, limit.countHard), exceeds(current.bytes, bytes, limit.bytesHard):
+		return OverHardLimit, quota
+	case exceeds(current.count, count, limit.count), exceeds(current.bytes, bytes, limit.bytes):
+		return OverSoftLimit, quota
 	}
-	return jute.Ok
+	return WithinQuota, quota
 }
 
 func exceeds(current, more, limit int64) bool { return more != 0 && limit >= 0 && current+more > limit }

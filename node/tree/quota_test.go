@@ -3,9 +3,9 @@ package tree
 import (
 	"testing"
 
-	"ordeal/node/jute"
-
 	"github.com/stretchr/testify/require"
+
+	"ordeal/node/jute"
 )
 
 // quotaOn puts a quota on /p.
@@ -80,21 +80,27 @@ func TestCheckQuota(t *testing.T) {
 		limits       string
 		path         string
 		bytes, count int64
-		want         jute.Code
+		want         QuotaExcess
 	}{
-		{"no quota there", "count=0,bytes=0", "/q", 99, 99, jute.Ok},
-		{"soft limits only warn", "count=1,bytes=1", "/p/b", 99, 1, jute.Ok},
-		{"count to the limit", "count=-1,bytes=-1=;countHardLimit=3", "/p/b", 0, 1, jute.Ok},
-		{"count beyond", "count=-1,bytes=-1=;countHardLimit=2", "/p/b", 0, 1, jute.QuotaExceeded},
-		{"bytes to the limit", "count=-1,bytes=-1=;byteHardLimit=12;countHardLimit=-1", "/p/b", 2, 1, jute.Ok},
-		{"bytes beyond", "count=-1,bytes=-1=;byteHardLimit=12;countHardLimit=-1", "/p/b", 3, 1, jute.QuotaExceeded},
-		{"nothing more of what is too much already", "count=-1,bytes=-1=;countHardLimit=1", "/p/a", 5, 0, jute.Ok},
-		{"text that makes no sense", "count,=,bytes=x;;countHardLimit=2", "/p/b", 0, 1, jute.QuotaExceeded},
+		{"no quota there", "count=0,bytes=0", "/q", 99, 99, WithinQuota},
+		{"beyond a soft limit for bytes", "count=-1,bytes=10", "/p/b", 1, 1, OverSoftLimit},
+		{"beyond a soft limit for the count", "count=2,bytes=-1", "/p/b", 0, 1, OverSoftLimit},
+		{"beyond both kinds of limit", "count=1,bytes=1=;countHardLimit=2", "/p/b", 99, 1, OverHardLimit},
+		{"count to the limit", "count=-1,bytes=-1=;countHardLimit=3", "/p/b", 0, 1, WithinQuota},
+		{"count beyond", "count=-1,bytes=-1=;countHardLimit=2", "/p/b", 0, 1, OverHardLimit},
+		{"bytes to the limit", "count=-1,bytes=-1=;byteHardLimit=12;countHardLimit=-1", "/p/b", 2, 1, WithinQuota},
+		{"bytes beyond", "count=-1,bytes=-1=;byteHardLimit=12;countHardLimit=-1", "/p/b", 3, 1, OverHardLimit},
+		{"nothing more of what is too much already", "count=-1,bytes=-1=;countHardLimit=1", "/p/a", 5, 0, WithinQuota},
+		{"text that makes no sense", "count,=,bytes=x;;countHardLimit=2", "/p/b", 0, 1, OverHardLimit},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l := fixture()
 			quotaOn(l, c.limits)
-			require.Equal(t, c.want, l.tree.CheckQuota(c.path, c.bytes, c.count))
+			excess, quota := l.tree.CheckQuota(c.path, c.bytes, c.count)
+			require.Equal(t, c.want, excess)
+			if excess != WithinQuota {
+				require.Equal(t, "/p", quota)
+			}
 		})
 	}
 }
