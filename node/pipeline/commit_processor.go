@@ -63,7 +63,7 @@ func (p *commitProcessor) carryOut(c *request) {
 		return
 	}
 	waiting := p.pending[c.session]
-	if waiting == nil || !waiting.peek().isWrite() || waiting.peek().cxid != c.cxid {
+	if waiting == nil || !waiting.peek().wasCommittedAs(c) {
 		p.next.processRequest(c)
 		return
 	}

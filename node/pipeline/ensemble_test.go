@@ -555,3 +555,26 @@ func TestWhatOnlyAnApacheFollowerForwards(t *testing.T) {
 		require.Len(t, w.log, 1, "for a read nobody waits")
 	}
 }
+
+// TestCommitOfAnotherRequestWithTheSameNumber: a client that took its session here counts its requests anew, while one
+// that it sent to another server is still to be committed. An error may be any request's.
+func TestCommitOfAnotherRequestWithTheSameNumber(t *testing.T) {
+	w := newWorld(t, withRole(Follower))
+	c := w.open()
+	const session = 2<<56 + 1
+	c.sendFrame(jute.Marshal(jute.ConnectRequest{SessionID: session, Passwd: jute.SessionPassword(session), TimeOut: 10_000}))
+	w.server.Revalidated(session, true)
+	c.take()
+	xid := c.send(jute.OpCreate, createOf("/here", jute.FlagPersistent))
+	header := jute.TxnHeader{ClientID: session, Cxid: xid, Zxid: 1<<32 + 1, Type: jute.OpSetData}
+	w.propose(header, &jute.SetDataTxn{Path: "/", Data: []byte("from there")})
+	require.Empty(t, c.receive(), "that was not the create")
+	data, _, _ := w.tree.GetData("/")
+	require.Equal(t, "from there", string(data))
+	header.Zxid++
+	header.Type = jute.OpError
+	w.propose(header, &jute.ErrorTxn{Err: jute.NodeExists})
+	replies := c.receive()
+	require.Len(t, replies, 1)
+	require.Equal(t, jute.ReplyHeader{Xid: xid, Zxid: header.Zxid, Err: jute.NodeExists}, replies[0].header)
+}

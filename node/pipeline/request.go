@@ -95,6 +95,13 @@ func isWrite(op jute.OpCode) bool {
 // isWrite tells whether a request becomes a transaction.
 func (r *request) isWrite() bool { return isWrite(r.op) && !r.local && r.refused == jute.Ok }
 
+// wasCommittedAs tells whether a committed transaction is what the leader made of this request. Its number alone does not: a
+// client that has come from another server may count anew.
+func (r *request) wasCommittedAs(committed *request) bool {
+	sameType := committed.header.Type == r.op || committed.header.Type == jute.OpError
+	return r.isWrite() && r.cxid == committed.cxid && sameType
+}
+
 // isForwarded tells whether a learner has to ask the leader for what a request wants.
 func (r *request) isForwarded() bool {
 	return r.isWrite() || (r.op == jute.OpSync && r.refused == jute.Ok)
