@@ -97,8 +97,9 @@ type outputs interface {
 	others(ready *peer.Ready)
 }
 
-// clock tells the peer the time. Its fixed moment is 1970: session ids are made of Elapsed, so it must
-// go on growing from one start of the process to the next.
+// clock tells the peer the time. Elapsed begins with the wall clock of the process's start and then goes on by itself,
+// however somebody sets that clock: nothing times out because of it. Transactions and session ids bear the wall clock's
+// own time.
 type clock struct {
 	started time.Time
 	base    time.Duration
