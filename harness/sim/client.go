@@ -61,7 +61,8 @@ func (n *connection) atServer(item *parcel) {
 		m.dropConn(n)
 		m.input(func(p *peer.Peer) { p.ClientClosed(n.id) })
 	default:
-		n.world().note(hashFrame, m.id, int64(n.driver.number), int64(len(item.frame)))
+		n.world().note(hashFrame, m.id, int64(n.driver.number))
+		n.world().noteBytes(item.frame)
 		m.input(func(p *peer.Peer) { n.frame(p, item.frame) })
 	}
 }
@@ -95,7 +96,8 @@ func (n *connection) atClient(item *parcel) {
 		n.driver.input(func(s *client.Session) { s.Lost(w.now, n.attempt, "closed by the member") })
 		return
 	}
-	w.note(hashReply, n.driver.number, int64(n.member.id), int64(len(item.frame)))
+	w.note(hashReply, n.driver.number, int64(n.member.id))
+	w.noteBytes(item.frame)
 	n.driver.input(func(s *client.Session) { s.Received(w.now, n.attempt, item.frame) })
 }
 
@@ -349,14 +351,17 @@ func (d *driver) submit(request history.Request) {
 	d.pump()
 }
 
-// follow makes a client do what a script says.
-func (d *driver) follow(ops []*Op) {
-	w := d.world
-	for _, op := range ops {
-		w.after(op.At-w.now, func() {
-			d.ready = append(d.ready, op.Request)
-			d.step()
-		})
+// follow makes clients do what a script says. Operations of one moment keep the script's order, which
+// is the one in which they were decided.
+func (w *World) follow(script []Decision) {
+	for _, decision := range script {
+		if op := decision.Op; op != nil {
+			d := w.clients[op.Client-1]
+			w.after(op.At-w.now, func() {
+				d.ready = append(d.ready, op.Request)
+				d.step()
+			})
+		}
 	}
 }
 

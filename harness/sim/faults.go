@@ -325,7 +325,8 @@ func (w *World) befall(f *Fault, victims []*member) {
 	w.lastFault++
 	recorded.ID = w.lastFault
 	w.record(history.Event{Kind: history.FaultOn, Fault: &recorded})
-	w.note(hashFault, victims[0].id, int64(f.At), int64(len(f.Kind)))
+	w.note(hashFault, victims[0].id, int64(f.At))
+	w.noteBytes([]byte(f.Kind))
 	if w.trace != nil {
 		w.tell("FAULT %s", recorded.String())
 	}

@@ -181,7 +181,7 @@ func (w *World) notify(from, to *member, message election.Notification) {
 		if v.cut() || to.incarnation != incarnation || !to.up {
 			return
 		}
-		w.note(hashNotification, from.id, int64(to.id), int64(message.State), message.Leader, message.Zxid, message.ElectionEpoch)
+		w.note(hashNotification, from.id, int64(to.id), int64(message.State), message.Leader, message.Zxid, message.ElectionEpoch, message.PeerEpoch)
 		if w.trace != nil {
 			w.tell("%d → %d  vote: %v, leader %d, zxid %s, round %d, epoch %d", from.id, to.id, message.State, message.Leader, zxidWord(message.Zxid), message.ElectionEpoch, message.PeerEpoch)
 		}
@@ -283,6 +283,7 @@ func (l *link) atLearner(item *parcel) {
 	}
 	received := peer.LearnerMessage{Packet: item.message.Packet}
 	if item.message.Outgoing != nil {
+		w.noteBytes(item.picture)
 		received.Incoming = readPicture(item.picture, w.tree, item.message.Packet.Zxid)
 	}
 	w.packet(l.leader, l.learner, item.message.Packet, func() {
@@ -292,7 +293,8 @@ func (l *link) atLearner(item *parcel) {
 
 // packet delivers a packet between two members.
 func (w *World) packet(from, to *member, packet *jute.QuorumPacket, deliver func()) {
-	w.note(hashPacket, from.id, int64(to.id), int64(packet.Type), packet.Zxid, int64(len(packet.Data)))
+	w.note(hashPacket, from.id, int64(to.id), int64(packet.Type), packet.Zxid)
+	w.noteBytes(packet.Data)
 	if packet.Type != jute.PacketPing {
 		w.coverage.packets[packet.Type&63]++
 		if w.trace != nil {

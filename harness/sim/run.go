@@ -205,9 +205,6 @@ const stopped = "stopped"
 
 func (w *World) phases(script []Decision) {
 	w.phase(phaseStart)
-	for _, f := range faultsOf(script) {
-		w.lay(f)
-	}
 	for _, m := range w.members {
 		m.boot()
 	}
@@ -286,18 +283,15 @@ func (w *World) load(script []Decision) {
 		d.working = true
 		w.clients = append(w.clients, d)
 		if w.source.scripted {
-			d.follow(opsOf(script, i+1))
 			continue
 		}
 		d.machine = machines[i]
 		d.gap = time.Duration(float64(time.Second) * float64(c.Clients) / c.Rate)
 		d.planStep(d.pause())
 	}
-	if !w.source.scripted {
-		for _, f := range drawFaultList(c, w.loadStart, w.loadEnd) {
-			w.source.made = append(w.source.made, Decision{Fault: f})
-			w.lay(f)
-		}
+	w.follow(script)
+	for _, f := range w.source.faults(w.loadStart, w.loadEnd) {
+		w.lay(f)
 	}
 	w.unleash()
 	if w.progress != nil {

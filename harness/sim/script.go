@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -240,15 +239,19 @@ type source struct {
 	scripted bool
 	delays   map[wayIndex]time.Duration
 	syncs    map[diskIndex]time.Duration
-	made     []Decision
-	noise    uint64
-	chance   uint64
+	// scriptFaults are those of the script.
+	scriptFaults []*Fault
+	made         []Decision
+	noise        uint64
+	chance       uint64
 }
 
 func newSource(config *Config, script []Decision, scripted bool) *source {
 	s := &source{config: config, scripted: scripted, noise: mix(config.Seed ^ 0x9e3779b97f4a7c15), chance: mix(config.Seed + 0x51ed2701)}
 	for _, d := range script {
 		switch {
+		case d.Fault != nil:
+			s.scriptFaults = append(s.scriptFaults, d.Fault)
 		case d.Delay != nil:
 			if s.delays == nil {
 				s.delays = map[wayIndex]time.Duration{}
@@ -329,24 +332,14 @@ func (s *source) slowSync(w *World, member int, index uint64) time.Duration {
 	return by
 }
 
-// faultsOf and opsOf pick decisions of a kind out of a list.
-func faultsOf(decisions []Decision) []*Fault {
-	var faults []*Fault
-	for _, d := range decisions {
-		if d.Fault != nil {
-			faults = append(faults, d.Fault)
-		}
+// faults are those that will come between two moments: the script's, or new ones.
+func (s *source) faults(from, to time.Duration) []*Fault {
+	if s.scripted {
+		return s.scriptFaults
 	}
-	return faults
-}
-
-func opsOf(decisions []Decision, client int) []*Op {
-	var ops []*Op
-	for _, d := range decisions {
-		if d.Op != nil && d.Op.Client == client {
-			ops = append(ops, d.Op)
-		}
+	list := drawFaultList(s.config, from, to)
+	for _, f := range list {
+		s.made = append(s.made, Decision{Fault: f})
 	}
-	slices.SortStableFunc(ops, func(a, b *Op) int { return int(a.At - b.At) })
-	return ops
+	return list
 }

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"encoding/binary"
 	"fmt"
 	"strings"
 	"time"
@@ -32,6 +33,8 @@ type World struct {
 	second      time.Duration
 	secondBegan int
 	hash        uint64
+	notes       int    // events that were mixed into the hash
+	words       []byte // scratch for what is mixed into the hash
 
 	source    *source
 	ways      [][]*way // by member from and to; 0 stands for all clients
@@ -170,20 +173,17 @@ func (w *World) watchPace() {
 
 // runUntil lets time pass until a condition holds, or until the given moment, or until a promise is
 // broken. It tells whether the condition holds. The condition is looked at every interval only: it
-// need not be cheap.
+// need not be cheap. These moments do not depend on events: clients that think it over make some that
+// a script, which knows the result, has not.
 func (w *World) runUntil(end, interval time.Duration, condition func() bool) bool {
-	look := w.now
 	for w.violation == nil {
-		if w.now >= look {
-			if condition() {
-				return true
-			}
-			look = w.now + interval
+		if condition() {
+			return true
 		}
-		if !w.step(end) {
-			w.now = max(w.now, end)
-			return w.violation == nil && condition()
+		if w.now >= end {
+			return false
 		}
+		w.runTo(min(w.now+interval, end))
 	}
 	return false
 }
@@ -228,6 +228,21 @@ func (w *World) note(kind, who int, values ...int64) {
 		h ^= h >> 29
 	}
 	w.hash = h
+	w.notes++
+}
+
+// noteBytes mixes the contents of the event that was just noted into the hash.
+func (w *World) noteBytes(data []byte) {
+	h := (w.hash ^ uint64(len(data))) * hashPrime
+	for len(data) >= 8 {
+		h = (h ^ binary.LittleEndian.Uint64(data)) * hashPrime
+		h ^= h >> 29
+		data = data[8:]
+	}
+	for _, b := range data {
+		h = (h ^ uint64(b)) * hashPrime
+	}
+	w.hash = h ^ h>>29
 }
 
 // tell writes a line of the transcript, if there is one. Callers test w.trace first where making the
@@ -242,6 +257,8 @@ func (w *World) tell(format string, args ...any) {
 func (w *World) record(e history.Event) {
 	e.Time = w.now
 	w.note(hashRecord, e.Client, int64(e.Member), e.Operation)
+	w.words = append(append(append(append(w.words[:0], e.Kind...), e.State...), e.SessionID...), e.Text...)
+	w.noteBytes(w.words)
 	w.recorder.Record(e)
 }
 
