@@ -71,11 +71,29 @@ func (c *Config) Members() int { return c.Voters + c.Observers }
 
 // Options bound what a seed may draw.
 type Options struct {
-	Strategy Strategy // empty for Swarm
-	Members  int      // 0 lets the seed choose
-	Defect   string
-	Load     time.Duration // 0 lets the seed choose
-	Workload string        // empty lets the seed choose
+	Strategy Strategy      `json:"strategy"`          // empty for Swarm
+	Members  int           `json:"members,omitempty"` // 0 lets the seed choose
+	Defect   string        `json:"defect,omitempty"`
+	Load     time.Duration `json:"load,omitempty"`     // 0 lets the seed choose
+	Workload string        `json:"workload,omitempty"` // empty lets the seed choose
+}
+
+// String names the options in words.
+func (o Options) String() string {
+	words := []string{"strategy " + string(o.Strategy)}
+	if o.Members > 0 {
+		words = append(words, fmt.Sprintf("%d members", o.Members))
+	}
+	if o.Defect != "" {
+		words = append(words, "defect "+o.Defect)
+	}
+	if o.Workload != "" {
+		words = append(words, "workload "+o.Workload)
+	}
+	if o.Load > 0 {
+		words = append(words, fmt.Sprintf("load %v", o.Load))
+	}
+	return strings.Join(words, ", ")
 }
 
 // Draw returns the world that a seed stands for.

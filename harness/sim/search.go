@@ -20,43 +20,12 @@ type Search struct {
 	For         time.Duration
 	StopAtFirst bool
 	Workers     int
-	// ShrinkFor bounds the shrinking of one failure; 0 leaves it as it is.
+	// ShrinkFor bounds the shrinking of one failure; 0 keeps it as it was decided.
 	ShrinkFor time.Duration
 	// Found is told of every failure, Progress now and then how the search goes; both from one
 	// goroutine at a time.
 	Found    func(Failure)
 	Progress func(Summary)
-}
-
-// Failure is a seed that broke a guarantee.
-type Failure struct {
-	Seed      uint64     `json:"seed"`
-	Violation *Violation `json:"violation"`
-	// Found is how many decisions the seed made, Shrunk how many are left.
-	Found  int `json:"decisions"`
-	Shrunk int `json:"shrunk,omitempty"`
-	// Script is the shrunk form; nil if it was not shrunk.
-	Script *Script `json:"-"`
-	File   string  `json:"file,omitempty"` // of the shrunk form, once it is stored
-}
-
-// Summary is what a search has done.
-type Summary struct {
-	Defect   string         `json:"defect,omitempty"`
-	Strategy Strategy       `json:"strategy"`
-	Seeds    int            `json:"seeds"`
-	Events   int64          `json:"events"`
-	Virtual  time.Duration  `json:"virtual"`
-	Real     time.Duration  `json:"real"`
-	Failures []Failure      `json:"failures"`
-	Unknown  []Doubt        `json:"unknown"`
-	Coverage map[string]int `json:"coverage"`
-}
-
-// Doubt is a seed on which a checker gave up.
-type Doubt struct {
-	Seed   uint64 `json:"seed"`
-	Reason string `json:"reason"`
 }
 
 const (
@@ -66,23 +35,26 @@ const (
 	progressEvery = 500 * time.Millisecond
 )
 
-// Run searches until its end, the context's, or the first failure. It returns what it has found.
+// Run searches until its end, the context's, or the first failure. It returns what it has found. A
+// seed under way is always finished, so that what was tried is a part without holes; a failure found
+// when the time is over is still shrunk, but not once the context has ended.
 func (s Search) Run(ctx context.Context) Summary {
 	began := time.Now()
-	ctx, stop := context.WithCancel(ctx)
+	searching, stop := context.WithCancel(ctx)
 	defer stop()
 	if s.For > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, s.For)
+		searching, cancel = context.WithTimeout(searching, s.For)
 		defer cancel()
 	}
-	s.Shards = max(s.Shards, 1)
-	summary := Summary{Defect: s.Options.Defect, Strategy: s.Options.Strategy, Coverage: map[string]int{}}
-	if summary.Strategy == "" {
-		summary.Strategy = Swarm
+	if s.Options.Strategy == "" {
+		s.Options.Strategy = Swarm
 	}
+	part := Part{From: s.From, To: s.To, Shard: s.Shard, Shards: max(s.Shards, 1), For: s.For}
+	summary := Summary{Options: s.Options, Parts: []Part{part}, Coverage: map[string]int{}}
 	var lock sync.Mutex
-	var next atomic.Uint64
+	var next atomic.Int64
+	var ended Ended
 	told := time.Now()
 	tell := func() { // the lock is held
 		summary.Real = time.Since(began)
@@ -93,8 +65,8 @@ func (s Search) Run(ctx context.Context) Summary {
 	var group errgroup.Group
 	for range max(s.Workers, 1) {
 		group.Go(func() error {
-			for ctx.Err() == nil {
-				seed := s.From + uint64(s.Shard) + (next.Add(1)-1)*uint64(s.Shards)
+			for searching.Err() == nil {
+				seed := part.seed(int(next.Add(1) - 1))
 				if s.To > 0 && seed > s.To {
 					return nil
 				}
@@ -110,7 +82,12 @@ func (s Search) Run(ctx context.Context) Summary {
 					if s.Found != nil {
 						s.Found(*failure)
 					}
-					if s.StopAtFirst || len(summary.Failures) >= failuresMax {
+					switch {
+					case s.StopAtFirst:
+						ended = EndedFirstFailure
+						stop()
+					case len(summary.Failures) >= failuresMax:
+						ended = EndedFailures
 						stop()
 					}
 				}
@@ -124,33 +101,30 @@ func (s Search) Run(ctx context.Context) Summary {
 		})
 	}
 	_ = group.Wait()
+	part.Seeds, part.Ended = summary.Seeds, ended
+	switch {
+	case part.To > 0 && part.Seeds >= part.Wanted():
+		part.Ended = EndedDone
+	case ended != "":
+	case ctx.Err() != nil:
+		part.Ended = EndedInterrupted
+	default:
+		part.Ended = EndedTime
+	}
+	summary.Parts = []Part{part}
 	tell()
 	return summary
 }
 
-// take adds a run.
-func (s *Summary) take(seed uint64, outcome *Outcome) {
-	s.Seeds++
-	s.Events += int64(outcome.Events)
-	s.Virtual += outcome.Virtual
-	for name, count := range outcome.Coverage.Seen {
-		s.Coverage[name] += count
-	}
-	if outcome.Unknown != "" && outcome.Violation == nil {
-		s.Unknown = append(s.Unknown, Doubt{Seed: seed, Reason: outcome.Unknown})
-	}
-}
-
-// failure shrinks what a seed has found.
+// failure shrinks what a seed has found. If nothing comes of that, it keeps the run as it was decided.
 func (s Search) failure(ctx context.Context, seed uint64, outcome *Outcome) *Failure {
-	f := &Failure{Seed: seed, Violation: outcome.Violation, Found: len(outcome.Decisions)}
+	f := &Failure{Seed: seed, Violation: outcome.Violation, Found: len(outcome.Decisions), Script: outcome.Script(Draw(seed, s.Options))}
 	if s.ShrinkFor <= 0 {
 		return f
 	}
 	until := time.Now().Add(s.ShrinkFor)
-	f.Script = Shrink(outcome.Script(Draw(seed, s.Options)), func() bool { return time.Now().After(until) || ctx.Err() != nil && !s.StopAtFirst })
-	if f.Script != nil {
-		f.Shrunk = len(f.Script.Decisions)
+	if shrunk := Shrink(f.Script, func() bool { return time.Now().After(until) || ctx.Err() != nil }); shrunk != nil {
+		f.Script, f.Shrunk = shrunk, len(shrunk.Decisions)
 	}
 	return f
 }
@@ -162,20 +136,4 @@ func (o *Outcome) Script(config Config) *Script {
 		s.Violation = o.Violation.Guarantee
 	}
 	return s
-}
-
-// Add joins what another search has done.
-func (s *Summary) Add(other Summary) {
-	s.Seeds += other.Seeds
-	s.Events += other.Events
-	s.Virtual += other.Virtual
-	s.Real = max(s.Real, other.Real)
-	s.Failures = append(s.Failures, other.Failures...)
-	s.Unknown = append(s.Unknown, other.Unknown...)
-	if s.Coverage == nil {
-		s.Coverage = map[string]int{}
-	}
-	for name, count := range other.Coverage {
-		s.Coverage[name] += count
-	}
 }

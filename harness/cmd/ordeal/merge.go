@@ -14,9 +14,11 @@ import (
 func newMerge() *cobra.Command {
 	var asJSON bool
 	command := &cobra.Command{
-		Use:     "merge DIR…",
-		Short:   "Join what the shards of a search have found",
-		Long:    "Join what the shards of a search have found: each folder is one that ordeal search --out wrote.",
+		Use:   "merge DIR…",
+		Short: "Join what the shards of a search have found",
+		Long: `Join what the shards of a search have found: each folder is one that ordeal search --out wrote. Seeds
+that would count twice are refused; shards that are missing or were cut short are named, and make the
+whole a failed one unless it has found something.`,
 		Example: "  ordeal merge results/search/*",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(command *cobra.Command, dirs []string) error {
@@ -24,7 +26,7 @@ func newMerge() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return printSummary(command.OutOrStdout(), command.ErrOrStderr(), joined, "", asJSON)
+			return printSummary(command.OutOrStdout(), command.ErrOrStderr(), joined, joined.Missing(), "", asJSON)
 		},
 	}
 	command.Flags().BoolVar(&asJSON, "json", false, "print the summary as JSON on stdout")
@@ -34,7 +36,7 @@ func newMerge() *cobra.Command {
 // mergeSummaries reads and joins the summaries in folders.
 func mergeSummaries(dirs []string) (sim.Summary, error) {
 	var joined sim.Summary
-	for i, dir := range dirs {
+	for _, dir := range dirs {
 		data, err := os.ReadFile(filepath.Join(dir, searchFile))
 		if err != nil {
 			return joined, fmt.Errorf("%s holds no finished search (did its shard run to its end?): %w", dir, err)
@@ -43,18 +45,12 @@ func mergeSummaries(dirs []string) (sim.Summary, error) {
 		if err := json.Unmarshal(data, &one); err != nil {
 			return joined, fmt.Errorf("read %s: %w", filepath.Join(dir, searchFile), err)
 		}
-		for j, f := range one.Failures {
-			if f.File != "" {
-				one.Failures[j].File = filepath.Join(dir, f.File)
-			}
+		for i, f := range one.Failures {
+			one.Failures[i].File = filepath.Join(dir, f.File)
 		}
-		if i == 0 {
-			joined.Defect, joined.Strategy = one.Defect, one.Strategy
-		} else if joined.Defect != one.Defect || joined.Strategy != one.Strategy {
-			return joined, exit{exitUsage, fmt.Sprintf("%s is of another search (defect %q, strategy %s) than %s (defect %q, strategy %s)",
-				dir, one.Defect, one.Strategy, dirs[0], joined.Defect, joined.Strategy)}
+		if err := joined.Add(one); err != nil {
+			return joined, exit{exitUsage, fmt.Sprintf("%s cannot be joined: %v", dir, err)}
 		}
-		joined.Add(one)
 	}
 	return joined, nil
 }

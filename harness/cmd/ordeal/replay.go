@@ -52,19 +52,30 @@ func replay(command *cobra.Command, what string, options sim.Options, until time
 	}
 	var script *sim.Script
 	var outcome *sim.Outcome
+	again := "replay " + what
 	if seed, err := strconv.ParseUint(what, 10, 64); err == nil {
 		config := sim.Draw(seed, options)
 		outcome = sim.Run(config, watch)
 		script = outcome.Script(config)
 		script.Hash = 0 // there is nothing to compare with
+		again += drawFlags(options)
 	} else {
+		for _, name := range []string{"members", "defect", "workload", "strategy"} {
+			if command.Flags().Changed(name) {
+				return exit{exitUsage, fmt.Sprintf("--%s is for seeds: the script %s says it all", name, what)}
+			}
+		}
 		if script, err = readScript(what); err != nil {
 			return err
 		}
 		outcome = sim.Replay(script, watch)
 	}
 	if save != "" {
-		if err := os.WriteFile(save, []byte(outcome.Script(script.Config).Format()), 0o644); err != nil {
+		saved := outcome.Script(script.Config)
+		if until > 0 {
+			saved.Hash = 0 // that of the whole run is not known
+		}
+		if err := os.WriteFile(save, []byte(saved.Format()), 0o644); err != nil {
 			return fmt.Errorf("save the decisions: %w", err)
 		}
 	}
@@ -75,7 +86,7 @@ func replay(command *cobra.Command, what string, options sim.Options, until time
 	if code == exitValid {
 		return nil
 	}
-	fmt.Fprintf(command.ErrOrStderr(), "repeat it: ordeal replay %s%s\n", what, defectFlag(options.Defect))
+	fmt.Fprintln(command.ErrOrStderr(), "repeat it: ordeal "+again)
 	return exit{code: code}
 }
 

@@ -107,7 +107,7 @@ func runPlan(command *cobra.Command, plan harness.Plan, flags runFlags) error {
 	live := newLive(errorOutput)
 	plan.Log = slog.New(slog.NewTextHandler(live, &slog.HandlerOptions{Level: level}))
 	plan.Progress = live.show
-	ctx, interrupt, stop := interrupts(command.Context(), live)
+	ctx, interrupt, stop := interrupts(command.Context(), live, "interrupted: healing, collecting and judging what there is (again to clean up at once)")
 	defer stop()
 	plan.Interrupt = interrupt
 	verdict, err := harness.Run(ctx, plan)
@@ -118,9 +118,9 @@ func runPlan(command *cobra.Command, plan harness.Plan, flags runFlags) error {
 	return printVerdict(command.OutOrStdout(), errorOutput, verdict, flags.json)
 }
 
-// interrupts turns the first signal into a closed channel and the second into the end of the
+// interrupts turns the first signal into words and a closed channel, and the second into the end of the
 // context. stop must be called: it waits for the goroutine.
-func interrupts(parent context.Context, out io.Writer) (ctx context.Context, interrupt <-chan struct{}, stop func()) {
+func interrupts(parent context.Context, out io.Writer, words string) (ctx context.Context, interrupt <-chan struct{}, stop func()) {
 	ctx, cancel := context.WithCancel(parent)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
@@ -138,7 +138,7 @@ func interrupts(parent context.Context, out io.Writer) (ctx context.Context, int
 				cancel()
 				return
 			}
-			fmt.Fprintln(out, "interrupted: healing, collecting and judging what there is (again to clean up at once)")
+			fmt.Fprintln(out, words)
 			close(first)
 		}
 	})
@@ -146,6 +146,25 @@ func interrupts(parent context.Context, out io.Writer) (ctx context.Context, int
 		signal.Stop(signals)
 		cancel()
 		waiting.Wait()
+	}
+}
+
+// cancelled is a context that ends with the first signal, after some words. stop must be called.
+func cancelled(parent context.Context, out io.Writer, words string) (ctx context.Context, stop func()) {
+	ctx, interrupt, stopSignals := interrupts(parent, out, words)
+	ctx, cancel := context.WithCancel(ctx)
+	var waiting sync.WaitGroup
+	waiting.Go(func() {
+		select {
+		case <-interrupt:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	return ctx, func() {
+		cancel()
+		waiting.Wait()
+		stopSignals()
 	}
 }
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -52,7 +51,8 @@ func newSearch() *cobra.Command {
 		Long: `Search seeds of the deterministic simulator for broken promises. Every seed draws an ensemble of our
 own node, a workload, faults and a network's weather, and lives through them in virtual time. All
 cores are used, one world a core. Failing seeds are shrunk to few decisions and stored; "ordeal replay"
-takes them. Without --seeds and --for it searches until Ctrl-C.`,
+takes them. A search that is interrupted stores what it has found, and exits with 3: without --seeds
+and --for it has no other end. --for bounds the search; what it finds last is still shrunk.`,
 		Example: `  ordeal search --for 5m
   ordeal search --seeds 1..100000 --shard 3/8 --out results/search/3
   ordeal search --defect skip-trunc --stop-at-first
@@ -146,19 +146,8 @@ func runSearch(command *cobra.Command, search sim.Search, flags searchFlags) err
 	}
 	defer debug.SetGCPercent(debug.SetGCPercent(garbagePercent))
 	live := newLive(command.ErrOrStderr())
-	ctx, interrupt, stop := interrupts(command.Context(), live)
+	ctx, stop := cancelled(command.Context(), live, "interrupted: finishing the seeds under way and storing what was found")
 	defer stop()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	stopped := make(chan struct{})
-	go func() { // ends with the context
-		defer close(stopped)
-		select {
-		case <-interrupt:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
 	var failed error
 	var last time.Time
 	search.Progress = func(s sim.Summary) {
@@ -176,35 +165,32 @@ func runSearch(command *cobra.Command, search sim.Search, flags searchFlags) err
 	}
 	summary := search.Run(ctx)
 	live.end()
-	cancel()
-	<-stopped
 	if failed != nil {
 		return failed
 	}
 	for i, f := range summary.Failures {
-		if f.Script != nil {
-			summary.Failures[i].File = scriptName(f.Seed)
-		}
+		summary.Failures[i].File = scriptName(f.Seed)
 	}
 	if err := saveSummary(filepath.Join(flags.out, searchFile), summary); err != nil {
 		return err
 	}
-	return printSummary(command.OutOrStdout(), command.ErrOrStderr(), summary, flags.out, flags.json)
+	return printSummary(command.OutOrStdout(), command.ErrOrStderr(), summary, nil, flags.out, flags.json)
 }
 
 func scriptName(seed uint64) string { return fmt.Sprintf("seed-%d.sim", seed) }
 
-// store writes the shrunk form of a failure and returns words about it.
+// store writes the script of a failure and returns words about it.
 func store(dir string, f sim.Failure) (string, error) {
-	if f.Script == nil {
-		return "", nil
+	how := fmt.Sprintf("shrunk from %d to %d decisions", f.Found, f.Shrunk)
+	if f.Shrunk == 0 {
+		how = fmt.Sprintf("not shrunk: %d decisions", f.Found)
 	}
-	f.Script.Comment = []string{fmt.Sprintf("Found by seed %d, shrunk from %d decisions.", f.Seed, f.Found), oneLine(f.Violation.String())}
+	f.Script.Comment = []string{fmt.Sprintf("Found by seed %d, %s.", f.Seed, how), oneLine(f.Violation.String())}
 	name := filepath.Join(dir, scriptName(f.Seed))
 	if err := os.WriteFile(name, []byte(f.Script.Format()), 0o644); err != nil {
 		return "", fmt.Errorf("store a failing seed: %w", err)
 	}
-	return fmt.Sprintf(" (shrunk from %d to %d decisions: ordeal replay %s)", f.Found, f.Shrunk, name), nil
+	return fmt.Sprintf(" (%s: ordeal replay %s)", how, name), nil
 }
 
 // oneLineMax bounds a line of words about a violation, in bytes.
@@ -241,8 +227,10 @@ func searchLine(s sim.Summary) string {
 		s.Seeds, float64(s.Seeds)/seconds, s.Virtual.Seconds()/seconds, float64(s.Events)/seconds/1000, faults, turns, len(s.Failures))
 }
 
-// printSummary prints what was found and returns the exit code as an error.
-func printSummary(out, errorOutput io.Writer, s sim.Summary, dir string, asJSON bool) error {
+// printSummary prints what was found and returns the exit code as an error. Missing are parts of the
+// search of which there is nothing.
+func printSummary(out, errorOutput io.Writer, s sim.Summary, missing []sim.Part, dir string, asJSON bool) error {
+	unfinished := s.Unfinished()
 	if asJSON {
 		encoder := json.NewEncoder(out)
 		encoder.SetIndent("", "  ")
@@ -250,7 +238,13 @@ func printSummary(out, errorOutput io.Writer, s sim.Summary, dir string, asJSON 
 			return err
 		}
 	} else {
-		fmt.Fprintf(out, "%s\n\n  %s\n", verdictWords(s), searchLine(s))
+		fmt.Fprintf(out, "%s\n\n  %s\n", verdictWords(s, len(unfinished)+len(missing) > 0), searchLine(s))
+		for _, part := range unfinished {
+			fmt.Fprintf(out, "  … %s: %s\n", part, part.Short())
+		}
+		for _, part := range missing {
+			fmt.Fprintf(out, "  … %s is missing\n", part)
+		}
 		for _, f := range s.Failures {
 			fmt.Fprintf(out, "  ✗ seed %d: %s\n", f.Seed, oneLine(f.Violation.String()))
 		}
@@ -264,17 +258,16 @@ func printSummary(out, errorOutput io.Writer, s sim.Summary, dir string, asJSON 
 		slices.Sort(words)
 		fmt.Fprintf(out, "  came across: %s\n", strings.Join(words, ", "))
 	}
+	again := func(words string) { fmt.Fprintln(errorOutput, "repeat it: ordeal "+words) }
 	switch {
 	case len(s.Failures) > 0:
-		f := s.Failures[0]
-		again := fmt.Sprintf("ordeal replay %d%s --strategy %s", f.Seed, defectFlag(s.Defect), s.Strategy)
-		if f.File != "" {
-			again = "ordeal replay " + filepath.Join(dir, f.File)
-		}
-		fmt.Fprintln(errorOutput, "repeat it: "+again)
+		again("replay " + filepath.Join(dir, s.Failures[0].File))
 		return exit{code: exitViolation}
+	case len(missing)+len(unfinished) > 0:
+		again(searchCommand(s.Options, slices.Concat(missing, unfinished)[0]))
+		return exit{code: exitFailed}
 	case len(s.Unknown) > 0:
-		fmt.Fprintf(errorOutput, "repeat it: ordeal replay %d%s --strategy %s\n", s.Unknown[0].Seed, defectFlag(s.Defect), s.Strategy)
+		again(fmt.Sprintf("replay %d%s", s.Unknown[0].Seed, drawFlags(s.Options)))
 		return exit{code: exitUnknown}
 	case s.Seeds == 0:
 		return exit{exitFailed, "no seed was tried: give the search more time (ordeal search --for 1m)"}
@@ -282,17 +275,42 @@ func printSummary(out, errorOutput io.Writer, s sim.Summary, dir string, asJSON 
 	return nil
 }
 
-func defectFlag(name string) string {
-	if name == "" {
-		return ""
+// drawFlags are the flags by which the same seeds draw the same again.
+func drawFlags(options sim.Options) string {
+	words := ""
+	if options.Members > 0 {
+		words += fmt.Sprintf(" --members %d", options.Members)
 	}
-	return " --defect " + name
+	if options.Defect != "" {
+		words += " --defect " + options.Defect
+	}
+	if options.Workload != "" {
+		words += " --workload " + options.Workload
+	}
+	return words + " --strategy " + string(options.Strategy)
 }
 
-func verdictWords(s sim.Summary) string {
+// searchCommand searches a part.
+func searchCommand(options sim.Options, part sim.Part) string {
+	words := "search"
+	if part.To > 0 {
+		words += fmt.Sprintf(" --seeds %d..%d", part.From, part.To)
+	}
+	if part.Shards > 1 {
+		words += fmt.Sprintf(" --shard %d/%d", part.Shard, part.Shards)
+	}
+	if part.For > 0 {
+		words += " --for " + part.For.String()
+	}
+	return words + drawFlags(options)
+}
+
+func verdictWords(s sim.Summary, incomplete bool) string {
 	switch {
 	case len(s.Failures) > 0:
 		return fmt.Sprintf("VIOLATION: %d of %d seeds break a promise", len(s.Failures), s.Seeds)
+	case incomplete:
+		return fmt.Sprintf("FAILED: the search is not complete; in %d seeds every promise that was judged held", s.Seeds)
 	case len(s.Unknown) > 0:
 		return fmt.Sprintf("UNKNOWN: a checker gave up on %d of %d seeds", len(s.Unknown), s.Seeds)
 	case s.Seeds == 0:

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,15 +15,21 @@ import (
 	"ordeal/harness/sim"
 )
 
-// simulate runs the program and returns what it printed on stdout, and its exit code.
+// simulate runs the program and returns what it printed, and its exit code.
 func simulate(t *testing.T, arguments ...string) (string, int) {
 	t.Helper()
+	return simulateUntil(t.Context(), arguments...)
+}
+
+// simulateUntil ends with a context, as after Ctrl-C.
+func simulateUntil(ctx context.Context, arguments ...string) (string, int) {
 	var out bytes.Buffer
 	command := newRoot()
 	command.SetArgs(arguments)
 	command.SetOut(&out)
-	command.SetErr(&bytes.Buffer{})
-	return out.String(), report(command.ExecuteContext(t.Context()))
+	command.SetErr(&out)
+	code := report(command.ExecuteContext(ctx))
+	return out.String(), code
 }
 
 func TestSearchFindsStoresReplaysAndMerges(t *testing.T) {
@@ -38,8 +45,13 @@ func TestSearchFindsStoresReplaysAndMerges(t *testing.T) {
 	out := filepath.Join(dir, "again.sim")
 	_, code = simulate(t, "replay", scripts[0], "--quiet", "--save", out)
 	require.Equal(t, exitViolation, code)
+	again, code := simulate(t, "replay", out, "--quiet")
+	require.Equal(t, exitViolation, code)
+	require.NotContains(t, again, "has changed since")
 	_, code = simulate(t, "replay", out, "--until", "1s")
 	require.Equal(t, exitValid, code)
+	_, code = simulate(t, "replay", out, "--members", "5")
+	require.Equal(t, exitUsage, code, "a script says how many members there are")
 
 	_, code = simulate(t, "merge", filepath.Join(dir, "1"))
 	require.Equal(t, exitViolation, code)
@@ -47,6 +59,46 @@ func TestSearchFindsStoresReplaysAndMerges(t *testing.T) {
 	require.Equal(t, exitUsage, code, "shards of different searches")
 	_, code = simulate(t, "merge", dir)
 	require.Equal(t, exitFailed, code)
+}
+
+// An interrupted search is no valid one, and says how it is begun again.
+func TestAnInterruptedSearchIsNotValid(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	out, code := simulateUntil(ctx, "search", "--seeds", "1..6", "--shard", "1/2", "--members", "3", "--out", t.TempDir())
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, out, "FAILED: the search is not complete")
+	require.Contains(t, out, "0 of 3 seeds tried, interrupted")
+	require.Contains(t, out, "ordeal search --seeds 1..6 --shard 1/2 --members 3 --strategy swarm")
+}
+
+func TestMergeCountsEverySeedOnce(t *testing.T) {
+	dir := t.TempDir()
+	shard := func(i int) string {
+		out := filepath.Join(dir, fmt.Sprint(i))
+		_, code := simulate(t, "search", "--seeds", "1..6", "--shard", fmt.Sprintf("%d/3", i), "--members", "3", "--out", out)
+		require.Equal(t, exitValid, code)
+		return out
+	}
+	first, second, third := shard(0), shard(1), shard(2)
+	out, code := simulate(t, "merge", first, second, third)
+	require.Equal(t, exitValid, code)
+	require.Contains(t, out, "VALID: 6 seeds")
+
+	_, code = simulate(t, "merge", first, second, first)
+	require.Equal(t, exitUsage, code, "seeds would count twice")
+
+	out, code = simulate(t, "merge", first, third)
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, out, "shard 1 of 3 of the seeds 1 to 6 is missing")
+	require.Contains(t, out, "ordeal search --seeds 1..6 --shard 1/3 --members 3 --strategy swarm")
+}
+
+func TestACommandThatRepeatsNamesAllThatDraws(t *testing.T) {
+	out, code := simulate(t, "replay", "3", "--quiet", "--members", "5", "--workload", "register", "--strategy", "pct", "--defect", "partial-multi", "--until", "1s")
+	require.Equal(t, exitValid, code, out)
+	require.Equal(t, " --members 5 --defect skip-trunc --workload set --strategy walk",
+		drawFlags(sim.Options{Members: 5, Defect: "skip-trunc", Workload: "set", Strategy: sim.Walk}))
 }
 
 func TestSimulatorRefusesWhatMakesNoSense(t *testing.T) {
