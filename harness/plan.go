@@ -68,7 +68,7 @@ type Plan struct {
 	Implementations []ensemble.Implementation
 	Members         int // voters and observers together; default 3
 	Observers       int
-	Driver          string // DriverAuto, DriverContainer, DriverProcess
+	Driver          string // DriverAuto, DriverContainer, DriverProcess, DriverSim
 	Workloads       []string
 	Nemeses         []string // they take turns, each for an equal share of the load
 	Duration        time.Duration
@@ -257,6 +257,9 @@ func (p *Plan) checkNames() error {
 			if implementation != ensemble.Node {
 				return usage("--driver sim runs our own node alone, not %q", implementation)
 			}
+		}
+		if len(p.Properties) > 0 {
+			return usage("--property is for members that read a zoo.cfg: those of --driver sim do not")
 		}
 	default:
 		return usage("unknown driver %q; known are auto, container, process and sim", p.Driver)

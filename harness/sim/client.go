@@ -333,6 +333,8 @@ func (d *driver) step() {
 		request := d.ready[0]
 		d.ready = d.ready[1:]
 		d.submit(request)
+	case d.machine != nil && w.now < w.loadEnd && w.hushed():
+		d.planStep(hushPause)
 	case d.machine != nil && w.now < w.loadEnd:
 		step := d.machine.Next(w.now - w.loadStart)
 		if step.Do == nil {

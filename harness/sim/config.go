@@ -265,7 +265,7 @@ func (c *Config) set(name, value string) (known bool, err error) {
 // The bounds of what a script may ask for.
 const (
 	membersMax = 9
-	clientsMax = 64
+	clientsMax = 1000
 	loadMax    = 24 * time.Hour
 )
 

@@ -17,9 +17,27 @@ type Planned struct {
 	Nemeses   []Turn // they take turns, each for an equal share of the load
 	// Recorder gets the history, while the run goes on.
 	Recorder history.Recorder
+	// HushAfter, if it is not 0, lets the load fall silent so long after a fault came on, until
+	// HushBeyond after the last one was healed.
+	HushAfter, HushBeyond time.Duration
 	// Progress is told at every change of phase, and once a second of virtual time during the load.
-	Progress func(phase string, load time.Duration)
+	Progress func(phase string, load time.Duration, view nemesis.View)
+	// Stop is asked now and then whether the run should go on.
+	Stop func() Stop
 }
+
+// Stop is how a run is to be ended early.
+type Stop int
+
+// How a run goes on.
+const (
+	GoOn    Stop = iota
+	EndLoad      // heal, and see to it that the ensemble recovers
+	EndNow
+)
+
+// stopEvents is after how many events a run looks whether it should go on.
+const stopEvents = 256
 
 // Share is a workload and the number of its clients.
 type Share struct {
@@ -36,19 +54,63 @@ type Turn struct {
 // Possible are the kinds of faults that nemeses may choose.
 func Possible() []history.FaultKind { return slices.Clone(history.FaultKinds) }
 
-// Run lets the plan's world live. The outcome's history is empty and nothing is judged: the recorder
-// has it all. A promise that is broken on the inside is the outcome's violation.
-func (p Planned) Run() *Outcome {
-	p.Config.Workload, p.Config.Clients, p.Config.Faults = p.Workloads[0].Workload.Name(), 0, nil
+// fill is the configuration with what follows from the workloads.
+func (p Planned) fill() Config {
+	c := p.Config
+	c.Workload, c.Clients, c.Faults = p.Workloads[0].Workload.Name(), 0, nil
 	for _, share := range p.Workloads {
-		p.Config.Clients += share.Clients
+		c.Clients += share.Clients
 	}
-	w := newWorld(p.Config, nil, false, p.Recorder)
+	return c
+}
+
+// Check refuses what no world can be made of.
+func (p Planned) Check() error {
+	c := p.fill()
+	return c.check()
+}
+
+// Run lets the plan's world live, which must have passed Check. The outcome's history is empty and
+// nothing is judged: the recorder has it all. A promise that is broken on the inside is the outcome's
+// violation.
+func (p Planned) Run() *Outcome {
+	w := newWorld(p.fill(), nil, false, p.Recorder)
 	w.shares = p.Workloads
 	w.nemeses = p.Nemeses
 	w.progress = p.Progress
+	w.hushAfter, w.hushBeyond = p.HushAfter, p.HushBeyond
+	w.stop = p.Stop
 	return w.live(nil, 0)
 }
+
+// lookStop asks whether the run should go on.
+func (w *World) lookStop() {
+	if w.stop == nil || w.events%stopEvents != 0 {
+		return
+	}
+	switch w.stop() {
+	case EndLoad:
+		w.interrupted = true
+	case EndNow:
+		w.cutShort = true
+		w.broken(stopped, "the run was to end at once")
+	}
+}
+
+// hushed tells whether clients should be silent now, so that what a recovery did wrong is not hidden
+// by the next write.
+func (w *World) hushed() bool {
+	if w.hushAfter == 0 {
+		return false
+	}
+	if len(w.injected) > 0 {
+		return w.now > w.injectedAt+w.hushAfter
+	}
+	return w.quiet > 0 && w.now < w.quiet+w.hushBeyond
+}
+
+// hushPause is after what time a silent client looks again.
+const hushPause = 10 * time.Millisecond
 
 // nemesisSettle is the time between an injection or a healing and the nemesis's next look.
 const nemesisSettle = 10 * time.Millisecond
@@ -68,7 +130,7 @@ func (w *World) unleash() {
 
 // consult asks a nemesis what to do next, and again after that, until its turn is over.
 func (w *World) consult(turn Turn, until time.Duration) {
-	if w.now >= until-nemesisSettle {
+	if !w.faultsOn || w.now >= until-nemesisSettle {
 		return
 	}
 	wait := nemesisSettle
@@ -126,7 +188,7 @@ func (w *World) inject(fault history.Fault) {
 			w.members[l.From-1].resetWith(w.members[l.To-1])
 		}
 	}
-	w.injected = append(w.injected, f)
+	w.injected, w.injectedAt = append(w.injected, f), w.now
 	w.active++
 	w.coverage.hit(string(fault.Kind))
 	w.tell("FAULT %v", fault)

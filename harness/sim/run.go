@@ -43,6 +43,8 @@ type Outcome struct {
 	Coverage  Coverage
 	Ops, OK   int
 	History   history.Memory
+	// CutShort says that the run ended earlier than planned, because its caller wanted it to.
+	CutShort bool
 }
 
 // Observation is how a run may be watched. It changes nothing.
@@ -182,6 +184,7 @@ func (w *World) live(script []Decision, until time.Duration) *Outcome {
 	w.phases(script)
 	outcome := &Outcome{
 		Violation: w.violation, Decisions: w.source.made, Hash: w.hash, Events: w.events, Virtual: w.now, Coverage: w.coverage,
+		CutShort: w.cutShort,
 	}
 	if w.source.scripted {
 		outcome.Decisions = script
@@ -238,7 +241,7 @@ func (w *World) phases(script []Decision) {
 func (w *World) phase(name string) {
 	w.tell("PHASE %s", name)
 	if w.progress != nil {
-		w.progress(name, 0)
+		w.progress(name, 0, w.view())
 	}
 	w.record(history.Event{Kind: history.Phase, Text: name})
 }
@@ -297,7 +300,10 @@ func (w *World) load(script []Decision) {
 	if w.progress != nil {
 		w.after(progressPause, w.tellProgress)
 	}
-	w.runTo(w.loadEnd)
+	if w.runUntil(w.loadEnd, lookEvery, func() bool { return w.interrupted }) {
+		w.cutShort, w.loadEnd = w.now < w.loadEnd, w.now
+		w.healNemeses()
+	}
 	w.faultsOn, w.ambushes = false, nil
 }
 
@@ -306,7 +312,7 @@ const progressPause = time.Second
 
 func (w *World) tellProgress() {
 	if w.now < w.loadEnd {
-		w.progress(phaseLoad, w.now-w.loadStart)
+		w.progress(phaseLoad, w.now-w.loadStart, w.view())
 		w.after(progressPause, w.tellProgress)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"ordeal/harness/client"
+	"ordeal/nemesis"
 	"ordeal/node/defect"
 	"ordeal/node/peer"
 	"ordeal/node/quorum"
@@ -36,25 +37,31 @@ type World struct {
 	notes       int    // events that were mixed into the hash
 	words       []byte // scratch for what is mixed into the hash
 
-	source    *source
-	ways      [][]*way // by member from and to; 0 stands for all clients
-	pipes     []*pipe  // between members
-	members   []*member
-	clients   []*driver
-	numbers   client.Numbers
-	ambushes  []*ambush
-	shares    []Share // the workloads and their clients
-	nemeses   []Turn  // of a planned run
-	injected  []injected
-	progress  func(phase string, load time.Duration)
-	active    int           // faults that are on
-	quiet     time.Duration // since when none is
-	faultsOn  bool          // between the beginning and the end of the load
-	loadStart time.Duration
-	loadEnd   time.Duration
-	lastLink  peer.Link
-	lastConn  peer.Conn
-	lastFault int
+	source   *source
+	ways     [][]*way // by member from and to; 0 stands for all clients
+	pipes    []*pipe  // between members
+	members  []*member
+	clients  []*driver
+	numbers  client.Numbers
+	ambushes []*ambush
+	shares   []Share // the workloads and their clients
+	nemeses  []Turn  // of a planned run
+	injected []injected
+	// injectedAt is when the newest of them came on.
+	injectedAt            time.Duration
+	hushAfter, hushBeyond time.Duration
+	progress              func(phase string, load time.Duration, view nemesis.View)
+	stop                  func() Stop
+	interrupted           bool          // the load is to end early
+	cutShort              bool          // the run ended earlier than planned
+	active                int           // faults that are on
+	quiet                 time.Duration // since when none is
+	faultsOn              bool          // between the beginning and the end of the load
+	loadStart             time.Duration
+	loadEnd               time.Duration
+	lastLink              peer.Link
+	lastConn              peer.Conn
+	lastFault             int
 
 	inside    invariants
 	violation *Violation
@@ -138,6 +145,7 @@ func (w *World) step(end time.Duration) bool {
 	w.now = next.at
 	w.events++
 	w.watchPace()
+	w.lookStop()
 	next.do()
 	return true
 }
