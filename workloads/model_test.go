@@ -130,8 +130,12 @@ func (m *model) refuses(r history.Request, planned map[string]bool) string {
 }
 
 func (m *model) one(client int, r history.Request) history.Result {
-	if r.Kind == history.CloseSession {
+	switch r.Kind {
+	case history.CloseSession:
 		m.endSession(client, history.Closed)
+		return history.Result{}
+	case history.AbandonSession:
+		m.endSession(client, history.Abandoned)
 		return history.Result{}
 	}
 	e := m.refuses(r, nil)

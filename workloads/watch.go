@@ -185,7 +185,7 @@ func (c *watchWatcher) Notify(event history.Event) {
 	case event.Kind == history.WatchFired:
 		delete(c.armed, event.Watch.Path)
 		c.idle = false
-	case event.State == history.Expired || event.State == history.Closed:
+	case event.State.Ended():
 		clear(c.armed)
 	}
 }

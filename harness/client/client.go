@@ -6,7 +6,7 @@
 // around it: sockets, clock, goroutines. Walk reads a member's whole tree, Probe asks for its state.
 //
 // What is recorded of an operation:
-//   - ok: the member answered without an error.
+//   - ok: the member answered without an error. Only an abandoned session's end needs no answer.
 //   - failed and answered: the member answered with an error. Nothing was changed.
 //   - failed, not answered: a read whose reply did not come (ConnectionLoss, OperationTimeout), or any
 //     operation that was certainly never sent (ConnectionLoss; SessionExpired if its session ended while

@@ -14,6 +14,10 @@ func (s *Session) sendWaiting() {
 	for s.phase == attached && !s.closing && len(s.waiting) > 0 {
 		op := s.waiting[0]
 		s.waiting = s.waiting[1:]
+		if op.request.Kind == history.AbandonSession {
+			s.abandon(op)
+			return
+		}
 		s.call(op, s.attempt.Member)
 		if syncs(op.request.Kind) {
 			s.sendOperation(op, history.Request{Kind: history.Sync, Path: op.request.Path}, true)
@@ -21,6 +25,21 @@ func (s *Session) sendWaiting() {
 		s.sendOperation(op, op.request, false)
 		s.closing = op.request.Kind == history.CloseSession
 	}
+}
+
+// abandon drops the connection and forgets the session. The member is told nothing.
+func (s *Session) abandon(op *operation) {
+	s.retryAt = s.now
+	s.detach()
+	s.call(op, s.attempt.Member)
+	s.sessionEvent(history.Abandoned, "")
+	s.returned(op, s.attempt.Member, history.Result{Outcome: history.OK})
+	s.forgetSession()
+}
+
+// ends tells whether an operation is about the session itself, which it ends.
+func ends(kind history.OpKind) bool {
+	return kind == history.CloseSession || kind == history.AbandonSession
 }
 
 // call records a call of the member, or of none with 0.

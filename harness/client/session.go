@@ -141,7 +141,7 @@ func (s *Session) Submit(now time.Duration, request history.Request) int64 {
 	}
 	s.now = now
 	op := &operation{number: s.config.Numbers.Next(), request: request, deadline: now + s.config.RequestTimeout}
-	if s.phase == stopped || request.Kind == history.CloseSession && s.id == 0 && len(s.waiting) == 0 {
+	if s.phase == stopped || ends(request.Kind) && s.id == 0 && len(s.waiting) == 0 {
 		s.refuse(op, jute.ConnectionLoss)
 		return op.number
 	}

@@ -400,6 +400,24 @@ func TestSessionWritesThatMayHaveHappened(t *testing.T) {
 	}
 }
 
+func TestSessionIsAbandoned(t *testing.T) {
+	abandon := history.Request{Kind: history.AbandonSession}
+	s := newScript(t, 1)
+	s.submit(abandon)
+	require.Equal(t, history.Failed, s.returned().Outcome, "there is no session")
+	s.submit(getValue)
+	s.handshake()
+	s.request()
+	s.receive(header(1, 5), jute.GetDataResponse{})
+	s.submit(setValue, abandon, getValue)
+	require.Equal(t, 1, s.closed)
+	require.Empty(t, s.frames, "the member is told nothing")
+	require.Equal(t, []history.State{history.Connected, history.Abandoned}, states(s.events))
+	require.Equal(t, history.Result{Outcome: history.OK}, s.returned())
+	require.Zero(t, s.handshake().SessionID)
+	require.Equal(t, jute.RequestHeader{Xid: 1, Type: jute.OpGetData}, s.request())
+}
+
 func TestSessionCloses(t *testing.T) {
 	closeSession := history.Request{Kind: history.CloseSession}
 	t.Run("answered", func(t *testing.T) {

@@ -73,7 +73,11 @@ const (
 	Disconnected State = "disconnected" // connection lost, session perhaps alive
 	Expired      State = "expired"      // the ensemble said that the session is gone
 	Closed       State = "closed"       // closed by the client, confirmed
+	Abandoned    State = "abandoned"    // given up by the client without a word
 )
+
+// Ended tells whether a client has no such session any more.
+func (s State) Ended() bool { return s == Expired || s == Closed || s == Abandoned }
 
 // States of members.
 const (
@@ -104,6 +108,9 @@ const (
 	SyncChildren OpKind = "sync-children"
 	// CloseSession ends the session; the client's next operation runs in a new one.
 	CloseSession OpKind = "close-session"
+	// AbandonSession ends it without a word, as a client does that crashes: the ensemble is not asked, and
+	// finds out when the session's time is over. The client's next operation runs in a new session.
+	AbandonSession OpKind = "abandon-session"
 )
 
 // AnyVersion makes set, delete and check unconditional.
