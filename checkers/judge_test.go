@@ -246,48 +246,6 @@ func TestWatches(t *testing.T) {
 	}
 }
 
-func TestEphemerals(t *testing.T) {
-	made := func() *script {
-		return new(script).op(1, 0, 1, history.Request{Kind: history.Create, Path: "/l/n-", Ephemeral: true, Sequential: true},
-			history.Result{Outcome: history.OK, Answered: true, Zxid: 3, Path: "/l/n-0000000000"})
-	}
-	list := history.Request{Kind: history.Children, Path: "/l"}
-	listed := func(zxid int64, names ...string) history.Result {
-		return history.Result{Outcome: history.OK, Answered: true, Zxid: zxid, Children: names}
-	}
-	closed := func() *script {
-		return made().op(1, 2, 3, history.Request{Kind: history.CloseSession}, history.Result{Outcome: history.OK, Answered: true, Zxid: 5})
-	}
-	expired := func() *script {
-		return made().event(10, history.Event{Kind: history.Session, SessionID: "0x1", State: history.Expired})
-	}
-	alive := history.Request{Kind: history.Get, Path: "/x"}
-	owned := history.Event{Kind: history.Znode, Member: 1, Node: &history.Node{Path: "/l/n-0000000000", Stat: history.Stat{EphemeralOwner: 1}}}
-	options := Options{SessionTimeout: time.Second, TickTime: 100 * time.Millisecond}
-	for name, c := range map[string]struct {
-		history *script
-		verdict Verdict
-	}{
-		"there while alive":           {made().op(2, 2, 3, list, listed(4, "n-0000000000")), Valid},
-		"gone while alive":            {made().op(2, 2, 3, list, listed(4)).op(1, 4, 5, alive, listed(9)), Violation},
-		"gone, and not seen since":    {made().op(2, 2, 3, list, listed(4)), Valid},
-		"not there yet":               {made().op(2, 2, 3, list, listed(2)).op(1, 4, 5, alive, listed(9)), Valid},
-		"gone after close":            {closed().op(2, 4, 5, list, listed(6)), Valid},
-		"seen after close":            {closed().op(2, 4, 5, list, listed(6, "n-0000000000")), Violation},
-		"seen late, as of before":     {closed().op(2, 4, 5, list, listed(4, "n-0000000000")), Valid},
-		"in a tree after close":       {closed().event(9, owned), Violation},
-		"in a tree soon after expiry": {expired().op(2, 20, 30, alive, listed(9)).event(40, owned), Valid},
-		"in a tree long after expiry": {expired().op(2, 20, 9000, alive, listed(9)).event(9001, owned), Violation},
-		"deleted while alive": {made().op(2, 1, unanswered, history.Request{Kind: history.Delete, Path: "/l/n-0000000000"}, lost).
-			op(2, 2, 3, list, listed(4)).op(1, 4, 5, alive, listed(9)), Valid},
-	} {
-		t.Run(name, func(t *testing.T) {
-			r := judgeAlone(t, "ephemerals", c.history, options)
-			require.Equal(t, c.verdict, r.Verdict, "%q", r.Evidence)
-		})
-	}
-}
-
 func TestHealth(t *testing.T) {
 	up := history.Event{Kind: history.Member, Member: 1, State: history.Started}
 	end := history.Event{Kind: history.Phase, Text: "end"}

@@ -101,7 +101,7 @@ var mutations = []struct {
 		log = slices.Clone(log)
 		call := slices.IndexFunc(log, func(e history.Event) bool { return e.Kind == history.Call && e.Operation == log[at].Operation })
 		next := answered(log, func(r *history.Request, e history.Event) bool {
-			return r.Kind == history.Set && ok(e) && e.Time > log[at].Time && r.Path == asked[log[at].Operation].Request.Path
+			return r.Kind == history.Set && ok(e) && e.Time > log[at].Time && e.Result.Zxid > log[at].Result.Zxid && r.Path == asked[log[at].Operation].Request.Path
 		})
 		log[call].Time, log[at].Time = log[next].Time+1, log[next].Time+2
 		return log

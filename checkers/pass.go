@@ -18,6 +18,12 @@ const forever = time.Duration(math.MaxInt64)
 // record from goroutines of their own, so that lines stand a little out of order.
 const reorderWindow = 2048
 
+// The phases of a run that checkers tell apart.
+const (
+	loadPhase  = "load"
+	finalPhase = "final" // all clients have ended, and what their sessions left behind has had time to go
+)
+
 // operation is a call joined with its return.
 type operation struct {
 	id        int64
@@ -28,19 +34,25 @@ type operation struct {
 	request   *history.Request
 	result    *history.Result
 	call, ret time.Duration // ret is forever if the outcome is not known
+	// load is true if it was called during the load. What set-up and final reads show is judged too, but
+	// it is no work: a run whose load did nothing has judged nothing.
+	load bool
 }
 
 // read gives every event and every operation of the log to all judges.
 func read(ctx context.Context, log history.Log, judges []judge) error {
 	pending := map[int64]operation{}
+	load := true // of a history without phases, everything
 	deliver := func(e history.Event) {
 		for _, j := range judges {
 			j.event(e)
 		}
 		switch e.Kind {
+		case history.Phase:
+			load = e.Text == loadPhase
 		case history.Call:
 			if e.Request != nil {
-				pending[e.Operation] = operation{id: e.Operation, client: e.Client, member: e.Member,
+				pending[e.Operation] = operation{id: e.Operation, client: e.Client, member: e.Member, load: load,
 					workload: e.Workload, session: e.SessionID, request: e.Request, call: e.Time, ret: forever}
 			}
 		case history.Return:

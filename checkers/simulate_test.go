@@ -26,7 +26,8 @@ type simulation struct {
 	events  history.Memory
 	lost    int // per cent of operations whose connection breaks
 	number  int64
-	last    int64 // session
+	last    int64          // session
+	ended   map[int64]bool // sessions
 }
 
 type simulatedZnode struct {
@@ -76,9 +77,12 @@ func (q *eventQueue) Pop() any {
 	return x
 }
 
+// nowhere is the member of a client without a connection.
+const nowhere = -1
+
 // simulate runs workloads until about this many operations were called.
 func simulate(seed uint64, operations, lostPercent int, names ...string) history.Memory {
-	s := &simulation{random: rand.New(rand.NewPCG(seed, 7)), members: make([]int, 3), lost: lostPercent}
+	s := &simulation{random: rand.New(rand.NewPCG(seed, 7)), members: make([]int, 3), lost: lostPercent, ended: map[int64]bool{}}
 	s.note(history.Phase, "setup")
 	for m := range s.members {
 		s.record(history.Event{Kind: history.Member, Member: m + 1, State: history.Serving})
@@ -111,10 +115,17 @@ func simulate(seed uint64, operations, lostPercent int, names ...string) history
 	for _, c := range s.clients {
 		c.done = true
 	}
-	for len(s.queue) > 0 {
-		s.step()
+	s.drain()
+	s.note(history.Phase, "heal")
+	for _, c := range s.clients {
+		s.perform(c, history.Request{Kind: history.CloseSession}, s.chance(s.lost))
 	}
-	s.note(history.Phase, "final")
+	s.drain()
+	s.now += simulatedOptions().SessionTimeout + 2*simulatedOptions().TickTime
+	for session := range s.last {
+		s.end(0x1000 + session + 1) // what was not closed has expired
+	}
+	s.note(history.Phase, finalPhase)
 	for m := range s.members {
 		s.apply(m, len(s.log))
 	}
@@ -126,14 +137,18 @@ func simulate(seed uint64, operations, lostPercent int, names ...string) history
 		c.done = true
 		for _, r := range w.Final() {
 			s.perform(c, r, false)
-			for len(s.queue) > 0 {
-				s.step()
-			}
+			s.drain()
 		}
 	}
 	s.finals()
 	s.note(history.Phase, "end")
 	return s.events
+}
+
+func (s *simulation) drain() {
+	for len(s.queue) > 0 {
+		s.step()
+	}
 }
 
 func (s *simulation) step() {
@@ -154,6 +169,15 @@ func (s *simulation) after(d time.Duration, run func()) {
 // pause is a random time of the order of a millisecond.
 func (s *simulation) pause() time.Duration {
 	return time.Duration(1 + s.random.ExpFloat64()*float64(time.Millisecond))
+}
+
+// late is how long a request may be under way whose connection is lost: seconds now and then, since
+// the ensemble may be without a leader.
+func (s *simulation) late() time.Duration {
+	if s.chance(25) {
+		return time.Duration(s.random.Int64N(int64(3 * time.Second)))
+	}
+	return s.pause()
 }
 
 func (s *simulation) chance(percent int) bool { return s.random.IntN(100) < percent }
@@ -303,38 +327,28 @@ func (s *simulation) perform(c *simulatedClient, r history.Request, lost bool) {
 	s.number++
 	number := s.number
 	s.record(history.Event{Kind: history.Call, Operation: number, Client: c.number, Workload: c.workload, Member: c.member + 1, SessionID: c.name(), Request: &r})
-	answer := func(result history.Result) {
+	reply := func(result history.Result) {
 		s.record(history.Event{Kind: history.Return, Operation: number, Client: c.number, Workload: c.workload, Member: c.member + 1, SessionID: c.name(), Result: &result})
 		c.client.Return(r, result)
 		if r.Kind == history.CloseSession && result.Outcome != history.Failed {
 			s.connect(c)
 		}
+	}
+	answer := func(result history.Result) {
+		reply(result)
 		s.after(s.pause(), func() { s.next(c) })
 	}
 	writes := operation{request: &r}.writes()
-	if lost {
+	if r.Kind == history.AbandonSession {
 		session := c.session
-		if writes && s.chance(50) {
-			s.after(s.pause(), func() { s.commit(&r, session) })
-		}
-		s.after(5*s.pause(), func() {
-			outcome := history.Failed
-			if writes {
-				outcome = history.Unknown
-			}
-			s.state(c, history.Disconnected)
-			if r.Kind != history.CloseSession && s.chance(20) {
-				s.end(session)
-				s.state(c, history.Expired)
-				answer(history.Result{Outcome: outcome, Error: "ConnectionLoss"})
-				s.connect(c)
-				return
-			}
-			answer(history.Result{Outcome: outcome, Error: "ConnectionLoss"})
-			if r.Kind != history.CloseSession {
-				s.resume(c)
-			}
-		})
+		s.state(c, history.Abandoned)
+		answer(history.Result{Outcome: history.OK})
+		s.connect(c)
+		s.after(simulatedOptions().SessionTimeout, func() { s.end(session) })
+		return
+	}
+	if lost {
+		s.lose(c, r, reply)
 		return
 	}
 	if writes {
@@ -360,6 +374,39 @@ func (s *simulation) perform(c *simulatedClient, r history.Request, lost bool) {
 			}
 			c.seen = max(c.seen, s.members[c.member])
 			answer(s.read(c, &r))
+		})
+	})
+}
+
+// lose breaks the connection under an operation. A write may have taken effect, or take effect later, but
+// not after the session was resumed elsewhere: its leader then knows that it has moved.
+func (s *simulation) lose(c *simulatedClient, r history.Request, reply func(history.Result)) {
+	session := c.session
+	outcome, settled := history.Failed, s.now
+	if (operation{request: &r}).writes() {
+		outcome = history.Unknown
+		if s.chance(50) {
+			late := s.late()
+			settled += late
+			s.after(late, func() { s.commit(&r, session) })
+		}
+	}
+	s.after(5*s.pause(), func() {
+		s.state(c, history.Disconnected)
+		c.member = nowhere
+		reply(history.Result{Outcome: outcome, Error: "ConnectionLoss"})
+		s.after(max(1, settled+1-s.now), func() {
+			switch {
+			case r.Kind == history.CloseSession: // it has a new session already
+				s.after(simulatedOptions().SessionTimeout, func() { s.end(session) })
+			case s.chance(20):
+				s.end(session)
+				s.state(c, history.Expired)
+				s.connect(c)
+			default:
+				s.resume(c)
+			}
+			s.next(c)
 		})
 	})
 }
@@ -413,8 +460,10 @@ func (s *simulation) commit(r *history.Request, session int64) history.Result {
 	}
 	zxid := int64(len(s.log) + 1)
 	var result history.Result
-	switch r.Kind {
-	case history.Multi:
+	switch {
+	case s.ended[session]:
+		result.Error = "SessionExpired"
+	case r.Kind == history.Multi:
 		before := t
 		for i := range r.Parts {
 			part := t.do(&r.Parts[i], session, zxid)
@@ -437,7 +486,8 @@ func (s *simulation) commit(r *history.Request, session int64) history.Result {
 				}
 			}
 		}
-	case history.CloseSession:
+	case r.Kind == history.CloseSession:
+		s.ended[session] = true
 		t.tree.each(func(path string, z simulatedZnode) {
 			if z.exists && z.stat.EphemeralOwner == session {
 				t.do(&history.Request{Kind: history.Delete, Path: path, Version: history.AnyVersion}, session, zxid)
@@ -454,8 +504,11 @@ func (s *simulation) commit(r *history.Request, session int64) history.Result {
 	return result
 }
 
-// end ends a session as an expiry does.
+// end ends a session as an expiry does, if it has not ended yet.
 func (s *simulation) end(session int64) {
+	if s.ended[session] {
+		return
+	}
 	s.commit(&history.Request{Kind: history.CloseSession}, session)
 }
 

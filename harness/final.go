@@ -167,5 +167,6 @@ func (r *run) addresses() []client.Member {
 	return list
 }
 
-// expiry is how long a session may outlive its last connection (protocol.md 2.14).
-func (r *run) expiry() time.Duration { return r.plan.sessionTimeout() + 2*r.plan.TickTime }
+// expiry is how long to wait for a session to expire: it may outlive its last connection by two ticks more
+// than its time-out (protocol.md 2.14), and a busy machine gets two more.
+func (r *run) expiry() time.Duration { return r.plan.sessionTimeout() + 4*r.plan.TickTime }

@@ -14,19 +14,23 @@ const (
 	lockPatience = time.Second
 	// lockHold is how long a client that dawdles holds the lock.
 	lockHold = 10 * time.Millisecond
+	// lockAbandonPercent is how many of the clients whose time with a lock is over leave it as one that
+	// crashes does. The others leave at the same moment, so that nobody waits for the session to expire.
+	lockAbandonPercent = 50
 )
 
 // lock is the leader-election recipe. A lock is a znode /ordeal-lock/l<group>-<slot>-<part>; whoever
 // wants it creates an ephemeral sequential child c<client>-<serial>-<number>, and holds it when that
 // has the smallest number, else watches the one before. The holder raises the fencing counter
 // /ordeal-lock/f<group>-<slot>-<part>, whose value is a number and a unique word, by one, with a
-// version check. Then it deletes its child, or closes its session while holding.
+// version check. Then it deletes its child, or closes its session while holding. When all go on to fresh
+// locks, some give their session up without a word.
 type lock struct{ description }
 
 func newLock() Workload {
 	return lock{description{
 		name:       "lock",
-		summary:    "the leader-election recipe with a fencing counter, and sessions that close while holding; shows ephemerals that live too short or too long",
+		summary:    "the leader-election recipe with a fencing counter, and sessions that close while holding or are abandoned; shows ephemerals that live too short or too long",
 		clientsMin: 2,
 		checkers:   []string{"linearizable", "ephemerals", "sequential-names", "watches", "session-order", "durability"},
 	}}
@@ -54,6 +58,7 @@ const (
 	lockRelease                  // delete the child
 	lockSweep                    // delete a stray child
 	lockClose                    // close the session instead
+	lockAbandon                  // give the session up without a word instead
 )
 
 type lockClient struct {
@@ -83,6 +88,9 @@ func (c *lockClient) Next(now time.Duration) Step {
 		c.generation.advance(now)
 	case c.stage == lockList && c.mine != "" && c.generation.due(now):
 		c.stage = lockRelease // stop waiting
+		if c.generation.slotOver(now) && c.chance(lockAbandonPercent) {
+			c.stage = lockAbandon
+		}
 	default:
 		c.generation.operations++
 	}
@@ -119,6 +127,8 @@ func (c *lockClient) Next(now time.Duration) Step {
 		return do(history.Request{Kind: history.Delete, Path: c.lock() + "/" + c.stray, Version: history.AnyVersion})
 	case lockClose:
 		return do(history.Request{Kind: history.CloseSession})
+	case lockAbandon:
+		return do(history.Request{Kind: history.AbandonSession})
 	}
 	panic(fmt.Sprintf("workloads: lock client in stage %d", c.stage))
 }
@@ -172,7 +182,7 @@ func (c *lockClient) Return(_ history.Request, result history.Result) {
 		if !ok(result) && result.Error != "NoNode" {
 			c.uncertain = append(c.uncertain, c.stray)
 		}
-	case lockClose:
+	case lockClose, lockAbandon:
 		c.stage = lockRelease // not sent; after an unknown outcome the session is gone for the client
 		if result.Outcome != history.Failed {
 			c.sessionEnded()
@@ -220,7 +230,7 @@ func (c *lockClient) released(result history.Result) {
 // Notify watches for the session's end, with which the own child goes, and for the end of a wait.
 func (c *lockClient) Notify(event history.Event) {
 	switch {
-	case event.Kind == history.Session && (event.State == history.Expired || event.State == history.Closed):
+	case event.Kind == history.Session && event.State.Ended():
 		c.sessionEnded()
 	case event.Kind == history.WatchFired && c.stage == lockWait:
 		c.stage = lockList

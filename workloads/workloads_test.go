@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -59,7 +60,7 @@ func TestEverythingHappensBelowTheRoot(t *testing.T) {
 	each(t, func(t *testing.T, w workloads.Workload, steps []step) {
 		for _, s := range steps {
 			for _, r := range append([]history.Request{s.request}, s.request.Parts...) {
-				if r.Kind != history.CloseSession {
+				if r.Kind != history.CloseSession && r.Kind != history.AbandonSession {
 					require.True(t, strings.HasPrefix(r.Path, w.Root()+"/"), "%+v", r)
 				}
 			}
@@ -166,6 +167,21 @@ func TestLockHasOneHolderAtATime(t *testing.T) {
 		}
 	}
 	require.Greater(t, raised, operationsOfTest/20)
+}
+
+// TestLockAbandonsSessions: some clients leave a lock for good without a word, and no lock is held up by it.
+func TestLockAbandonsSessions(t *testing.T) {
+	w, err := workloads.Get("lock")
+	require.NoError(t, err)
+	steps, _ := simulate(w, clientsOfTest, 3, operationsOfTest, false)
+	abandoned := 0
+	for _, s := range steps {
+		if s.request.Kind == history.AbandonSession {
+			abandoned++
+			require.Less(t, s.at%(5*time.Second), time.Second, "only where all go on to fresh locks")
+		}
+	}
+	require.Positive(t, abandoned)
 }
 
 func TestSetStaysBounded(t *testing.T) {

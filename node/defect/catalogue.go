@@ -38,6 +38,12 @@ var clientCatalogue = []Description{
 		Workloads:  []string{"lock"}, Nemeses: []string{"kill-leader"},
 	},
 	{
+		Name:       NeverExpire,
+		Summary:    "a session whose client has gone without a word never expires",
+		Guarantees: []string{"ephemerals"},
+		Workloads:  []string{"lock"}, Nemeses: []string{"kill-leader"},
+	},
+	{
 		Name:       DuplicateSequence,
 		Summary:    "the number of a sequential znode is given out twice",
 		Guarantees: []string{"sequential-names", "linearizable"},

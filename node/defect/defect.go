@@ -27,6 +27,8 @@ const (
 	ServeUnsynchronised Name = "serve-unsynchronised"
 	// KeepEphemerals makes the end of a session forget the session's ephemeral znodes.
 	KeepEphemerals Name = "keep-ephemerals"
+	// NeverExpire makes the leader never look whose session's time is over.
+	NeverExpire Name = "never-expire"
 	// DuplicateSequence takes the suffix of a sequential znode from the number of children that
 	// there are, not from the number that there ever were.
 	DuplicateSequence Name = "duplicate-sequence"

@@ -149,10 +149,8 @@ func (s *Server) Tick(now Now) {
 	s.now = now
 	s.sync.tick(now.Elapsed)
 	if s.tracker != nil {
-		for _, session := range s.tracker.expire(now.Elapsed.Milliseconds()) {
-			s.counts.SessionsExpired++
-			s.config.Log.Info("session expired", "session", hex(session))
-			s.submit(&request{session: session, op: jute.OpCloseSession})
+		if !s.config.Defects.On(defect.NeverExpire) {
+			s.expireSessions()
 		}
 		s.containers.tick(now)
 	}
@@ -168,6 +166,15 @@ func (s *Server) Tick(now Now) {
 		s.inspectConnections()
 	}
 	s.run()
+}
+
+// expireSessions closes the sessions whose time is over, wherever their clients are connected.
+func (s *Server) expireSessions() {
+	for _, session := range s.tracker.expire(s.now.Elapsed.Milliseconds()) {
+		s.counts.SessionsExpired++
+		s.config.Log.Info("session expired", "session", hex(session))
+		s.submit(&request{session: session, op: jute.OpCloseSession})
+	}
 }
 
 // Work goes on with what Config.Schedule left undone.

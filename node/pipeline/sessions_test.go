@@ -219,6 +219,16 @@ func TestSessionTrackerOwners(t *testing.T) {
 	require.False(t, tracker.setOwner(1, 7))
 }
 
+// TestNeverExpireDefect: a leader with this defect keeps a silent session, and what it owns, for ever.
+func TestNeverExpireDefect(t *testing.T) {
+	w := newWorld(t, withDefect(defect.NeverExpire))
+	c := w.connect() // 10 s
+	c.mustCreate("/mine", 1)
+	w.pass(time.Minute)
+	require.True(t, w.tree.HasSession(c.session))
+	require.NotEmpty(t, w.tree.Ephemerals(c.session))
+}
+
 // TestExpiryBuckets: the timeout is rounded up to the end of the tick that it falls into.
 func TestExpiryBuckets(t *testing.T) {
 	for _, test := range []struct{ touched, timeout, expires int64 }{
