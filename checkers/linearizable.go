@@ -367,7 +367,11 @@ func (j *linearizableJudge) finish(ctx context.Context) Result {
 	var r Result
 	var undecided []string
 	for _, p := range j.partitions() {
-		r.Judged += len(p.known)
+		for _, m := range p.known {
+			if m.load {
+				r.Judged++
+			}
+		}
 		if err := ctx.Err(); err != nil {
 			undecided = append(undecided, fmt.Sprintf("%s: %v", p.name, err))
 			continue

@@ -18,7 +18,7 @@ var multi = &guarantee{
 	describe:  "a multi is all or nothing: what failed leaves no trace, and a bank's total never changes",
 	promise:   "A multi takes effect as a whole or not at all.",
 	workloads: []string{"bank"},
-	nothing:   "no multi was answered",
+	nothing:   "no multi succeeded",
 	start: func(options Options) judge {
 		return &multiJudge{memory: newMemory(options), touched: map[string]bool{}, seen: map[pathZxid]string{},
 			failed: map[int64]operation{}, banks: map[string]*bank{}, balances: map[pathVersion]int64{}, final: map[int]map[string]history.Node{}}
@@ -56,6 +56,7 @@ type multiJudge struct {
 	audits   []operation                     // multis of checks that succeeded
 	final    map[int]map[string]history.Node // of touched paths, by member
 	judged   int
+	took     bool // one of the load took effect
 }
 
 func (j *multiJudge) event(e history.Event) {
@@ -135,15 +136,22 @@ func (j *multiJudge) operation(op operation) {
 	case op.result.Outcome == history.Unknown:
 		j.unknown = append(j.unknown, op)
 	case op.ok():
-		j.judged++
+		j.count(op)
+		j.took = j.took || op.load
 		j.succeeded(op)
 	case op.result.Answered:
-		j.judged++
+		j.count(op)
 		// Without parts the whole request was refused, and nothing was proposed at that zxid.
 		if op.result.Zxid > 0 && len(op.result.Parts) > 0 {
 			j.failed[op.result.Zxid] = op
 		}
 		j.failedParts(op)
+	}
+}
+
+func (j *multiJudge) count(op operation) {
+	if op.load {
+		j.judged++
 	}
 }
 
@@ -198,6 +206,9 @@ func (j *multiJudge) finish(context.Context) Result {
 	j.traces()
 	j.halves()
 	j.totals()
+	if !j.took {
+		j.judged = 0 // what was refused in vain leaves no trace either
+	}
 	r := j.evidence.conclude(j.judged)
 	if r.Verdict == "" && j.memory.exceeded {
 		r.Verdict, r.Reason = Unknown, j.memory.reason("multis")

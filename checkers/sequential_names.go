@@ -19,9 +19,9 @@ var sequentialNames = &guarantee{
 	describe:  "the numbers of sequential znodes are unique for a parent and in the order of zxids",
 	promise:   "The number of a sequential znode is unique to its parent and increases monotonically.",
 	workloads: []string{"queue", "lock"},
-	nothing:   "no sequential znode was created",
+	nothing:   "no two sequential znodes of one parent were created",
 	start: func(options Options) judge {
-		return &sequenceJudge{memory: newMemory(options), parents: map[string]*sequence{}}
+		return &sequenceJudge{memory: newMemory(options), parents: map[string]*sequence{}, doubtful: map[string]bool{}}
 	},
 }
 
@@ -41,18 +41,25 @@ type number struct {
 	client    int
 	answered  time.Duration
 	path      string
+	load      bool
 }
 
 type sequenceJudge struct {
 	memory   memory
 	evidence evidence
 	parents  map[string]*sequence
+	// doubtful are paths that somebody asked to delete and was not answered: if a parent is among them,
+	// nobody knows whether counting started anew.
+	doubtful map[string]bool
 	judged   int
 }
 
 func (j *sequenceJudge) event(history.Event) {}
 
 func (j *sequenceJudge) operation(op operation) {
+	if op.result.Outcome == history.Unknown {
+		j.doubt(op.request)
+	}
 	if !op.ok() {
 		return
 	}
@@ -67,6 +74,17 @@ func (j *sequenceJudge) operation(op operation) {
 	}
 }
 
+// doubt notes what may have been deleted.
+func (j *sequenceJudge) doubt(r *history.Request) {
+	const each = 60 // bytes that a path costs beside its name
+	if r.Kind == history.Delete && !j.doubtful[r.Path] && j.memory.take(each+len(r.Path)) {
+		j.doubtful[r.Path] = true
+	}
+	for i := range r.Parts {
+		j.doubt(&r.Parts[i])
+	}
+}
+
 func (j *sequenceJudge) note(op operation, request *history.Request, result *history.Result, part int) {
 	zxid := writeZxid(op, request, result)
 	if request.Kind == history.Delete {
@@ -78,7 +96,6 @@ func (j *sequenceJudge) note(op operation, request *history.Request, result *his
 	if request.Kind != history.Create || !request.Sequential {
 		return
 	}
-	j.judged++
 	suffix, ok := strings.CutPrefix(result.Path, request.Path)
 	value, err := strconv.ParseInt(suffix, 10, 64)
 	if !ok || err != nil || len(suffix) < suffixDigits {
@@ -95,7 +112,7 @@ func (j *sequenceJudge) note(op operation, request *history.Request, result *his
 		j.parents[parent(result.Path)] = s
 	}
 	s.numbers = append(s.numbers, number{zxid: zxid, part: part, suffix: value, operation: op.id,
-		client: op.client, answered: op.ret, path: result.Path})
+		client: op.client, answered: op.ret, path: result.Path, load: op.load})
 }
 
 func (j *sequenceJudge) finish(context.Context) Result {
@@ -116,8 +133,14 @@ func (j *sequenceJudge) judge(path string, s *sequence) {
 	for i := 1; i < len(s.numbers); i++ {
 		a, b := s.numbers[i-1], s.numbers[i]
 		reset := slices.ContainsFunc(s.resets, func(z int64) bool { return a.zxid < z && z < b.zxid })
+		if reset || j.doubtful[path] {
+			continue
+		}
+		if b.load {
+			j.judged++
+		}
 		switch {
-		case reset || a.suffix < b.suffix:
+		case a.suffix < b.suffix:
 		case a.suffix == b.suffix:
 			j.evidence.add("number %d was given out twice under %s: %s and %s", a.suffix, path, a, b)
 		default:

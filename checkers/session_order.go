@@ -102,7 +102,9 @@ func (j *sessionJudge) operation(op operation) {
 	if part.broken {
 		return
 	}
-	j.judged++
+	if op.load {
+		j.judged++
+	}
 	part.waiting = append(part.waiting, op)
 	if len(part.waiting) == sessionChunk {
 		j.judge(part)

@@ -177,7 +177,9 @@ func (j *syncJudge) read(op operation, snap snapshot) {
 	if !snap.usable || j.memory.exceeded {
 		return
 	}
-	j.judged++
+	if op.load && snap.newest.zxid > 0 {
+		j.judged++
+	}
 	if op.result.Zxid > 0 && op.result.Zxid < snap.newest.zxid {
 		words := fmt.Sprintf("%s shows the state of zxid %s, older than the write acknowledged to %s before the sync was sent",
 			op, zxidWord(op.result.Zxid), snap.newest)

@@ -106,7 +106,7 @@ func (r *run) collect(ctx context.Context, members string, stopObserving func())
 		if !walked {
 			continue
 		}
-		event := history.Event{Kind: history.Final, Member: id, Zxid: tree.Zxid, Count: len(tree.Nodes)}
+		event := history.Event{Kind: history.Final, Member: id, Served: tree.Zxid, Count: len(tree.Nodes)}
 		if err := readDisk(filepath.Join(members, strconv.Itoa(id)), &event); err != nil {
 			return fmt.Errorf("read what member %d has on disk: %w", id, err)
 		}

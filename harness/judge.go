@@ -57,13 +57,13 @@ func judge(ctx context.Context, folder *results.Folder, run results.Run, picture
 	if err != nil {
 		return nil, err
 	}
-	tally, err := count(log)
+	tally, err := count(log, run.Workloads)
 	if err != nil {
 		return nil, err
 	}
 	verdict := &results.Verdict{
 		Driver: run.Driver, Implementation: implementationOf(run), Seed: run.Seed,
-		Operations: tally.operations, Faults: tally.faults, LeaderChanges: tally.leaderChanges(),
+		Operations: tally.operations, Workloads: tally.workloads, Faults: tally.faults, LeaderChanges: tally.leaderChanges(),
 		DurationSeconds: tally.end.Seconds(), FaultsSkipped: run.Skipped, Results: folder.Dir, Rerun: run.Command,
 	}
 	if verdict.FaultsSkipped == nil {
@@ -95,7 +95,10 @@ const failurePrefix = "the run failed: "
 
 // tally is what a history adds up to.
 type tally struct {
-	operations results.Operations
+	operations results.Operations            // called during the load
+	workloads  map[string]results.Operations // the same by workload; nil if nobody asks
+	load       bool
+	under      map[int64]bool // operations called during the load and not returned
 	faults     int
 	leaders    int // times that a member began to lead
 	end        time.Duration
@@ -108,17 +111,19 @@ func (t tally) leaderChanges() int { return max(0, t.leaders-1) }
 func (t *tally) add(event history.Event) {
 	t.end = max(t.end, event.Time)
 	switch event.Kind {
-	case history.Return:
-		if event.Result == nil {
-			return
+	case history.Phase:
+		t.load = event.Text == PhaseLoad
+	case history.Call:
+		if t.load {
+			if t.under == nil {
+				t.under = map[int64]bool{}
+			}
+			t.under[event.Operation] = true
 		}
-		switch event.Result.Outcome {
-		case history.OK:
-			t.operations.OK++
-		case history.Failed:
-			t.operations.Failed++
-		case history.Unknown:
-			t.operations.Unknown++
+	case history.Return:
+		if event.Result != nil && t.under[event.Operation] {
+			delete(t.under, event.Operation)
+			t.returned(event)
 		}
 	case history.Session:
 		t.session(event)
@@ -135,6 +140,24 @@ func (t *tally) add(event history.Event) {
 	}
 }
 
+// returned counts an operation of the load. One that succeeds without an answer has asked nothing.
+func (t *tally) returned(event history.Event) {
+	workload := t.workloads[event.Workload]
+	for _, operations := range []*results.Operations{&t.operations, &workload} {
+		switch {
+		case event.Result.Outcome == history.OK && event.Result.Answered:
+			operations.OK++
+		case event.Result.Outcome == history.Failed:
+			operations.Failed++
+		case event.Result.Outcome == history.Unknown:
+			operations.Unknown++
+		}
+	}
+	if t.workloads != nil {
+		t.workloads[event.Workload] = workload
+	}
+}
+
 func (t *tally) session(event history.Event) {
 	if t.sessions == nil {
 		t.sessions = map[string]bool{}
@@ -142,13 +165,17 @@ func (t *tally) session(event history.Event) {
 	switch event.State {
 	case history.Connected, history.Resumed:
 		t.sessions[event.SessionID] = true
-	case history.Expired, history.Closed:
+	case history.Expired, history.Closed: // one that is abandoned lives on
 		delete(t.sessions, event.SessionID)
 	}
 }
 
-func count(log history.Log) (tally, error) {
-	var t tally
+// count adds up a history of these workloads.
+func count(log history.Log, workloads []string) (tally, error) {
+	t := tally{workloads: map[string]results.Operations{}}
+	for _, name := range workloads {
+		t.workloads[name] = results.Operations{}
+	}
 	err := log.Each(func(event history.Event) error {
 		t.add(event)
 		return nil

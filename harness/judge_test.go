@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"ordeal/checkers"
 	"ordeal/results"
 	"ordeal/results/history"
 )
@@ -31,6 +32,7 @@ func stored(t *testing.T, run results.Run, events ...history.Event) *results.Fol
 // written are the events of one write that was acknowledged.
 func written() []history.Event {
 	return []history.Event{
+		{Kind: history.Phase, Text: PhaseLoad},
 		{Time: 1, Kind: history.Call, Operation: 1, Client: 1, Workload: "set", Request: &history.Request{Kind: history.Create, Path: "/ordeal-set/a", Value: "v"}},
 		{Time: 2, Kind: history.Return, Operation: 1, Client: 1, Workload: "set", SessionID: "0x1",
 			Result: &history.Result{Outcome: history.OK, Answered: true, Zxid: 7, Path: "/ordeal-set/a", Xid: 1}},
@@ -45,10 +47,27 @@ func TestRunThatDidTooLittleIsNeverValid(t *testing.T) {
 	require.Contains(t, verdict.Reason, "no fault was applied")
 	require.Equal(t, results.ExitFailed, verdict.Exit())
 
-	verdict, err = Check(ctx, stored(t, results.Run{Nemeses: []string{none}, Workloads: []string{"set"}}).Dir, CheckOptions{})
+	quiet := results.Run{Nemeses: []string{none}, Workloads: []string{"set"}}
+	verdict, err = Check(ctx, stored(t, quiet).Dir, CheckOptions{})
 	require.NoError(t, err)
 	require.Equal(t, results.Failed, verdict.Verdict)
 	require.Contains(t, verdict.Reason, "no operation succeeded")
+
+	// What was written before the load is no work of the load, whatever the load tried.
+	events := written()
+	events[0].Text = PhaseSetup
+	events = append(events, history.Event{Time: 3, Kind: history.Phase, Text: PhaseLoad},
+		history.Event{Time: 4, Kind: history.Call, Operation: 2, Client: 2, Workload: "set", Request: &history.Request{Kind: history.Get, Path: "/ordeal-set/a"}},
+		history.Event{Time: 5, Kind: history.Return, Operation: 2, Client: 2, Workload: "set", Result: &history.Result{Outcome: history.Failed, Error: "ConnectionLoss"}})
+	verdict, err = Check(ctx, stored(t, quiet, events...).Dir, CheckOptions{})
+	require.NoError(t, err)
+	require.Equal(t, results.Failed, verdict.Verdict)
+	require.Contains(t, verdict.Reason, "no operation succeeded")
+	require.Equal(t, results.Operations{Failed: 1}, verdict.Operations)
+	require.Equal(t, map[string]results.Operations{"set": {Failed: 1}}, verdict.Workloads)
+	for _, c := range verdict.Checkers {
+		require.NotEqual(t, checkers.Valid, c.Verdict, c.Name)
+	}
 }
 
 func TestFailureOutweighsEverythingButAViolation(t *testing.T) {

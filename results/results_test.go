@@ -114,6 +114,10 @@ func TestConclude(t *testing.T) {
 			require.Equal(t, c.exit, v.Exit())
 		})
 	}
+	idle := Verdict{Operations: some, Workloads: map[string]Operations{"bank": {Failed: 7}, "set": some}, Faults: 1, Checkers: []judgement.Result{held}}
+	idle.Conclude(true)
+	require.Equal(t, Failed, idle.Verdict)
+	require.Contains(t, idle.Reason, "no operation of the workload bank")
 	quiet := Verdict{Operations: some, Checkers: []judgement.Result{held}}
 	quiet.Conclude(false)
 	require.Equal(t, "valid", quiet.Verdict, "a run that wants no faults needs none")

@@ -2,6 +2,7 @@ package results
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -28,16 +29,19 @@ type Verdict struct {
 	Implementation  string             `json:"implementation"`
 	Seed            uint64             `json:"seed"`
 	DurationSeconds float64            `json:"duration_s"`
-	Operations      Operations         `json:"operations"`
+	Operations      Operations         `json:"operations"` // of the load
 	Faults          int                `json:"faults"`
 	FaultsSkipped   []Skipped          `json:"faults_skipped"`
 	LeaderChanges   int                `json:"leader_changes"`
 	Checkers        []judgement.Result `json:"checkers"`
 	Results         string             `json:"results"` // the folder
 	Rerun           string             `json:"rerun"`   // a command
+	// Workloads are the operations of the load by workload. Every workload that should have run is there.
+	Workloads map[string]Operations `json:"operations_by_workload,omitempty"`
 }
 
-// Operations counts what clients asked by what is known of it.
+// Operations counts what clients asked during the load by what is known of it. What a set-up or the
+// final reads ask is none of it: they succeed in a run that did nothing.
 type Operations struct {
 	OK      int64 `json:"ok"`
 	Failed  int64 `json:"failed"`
@@ -80,7 +84,13 @@ func (v *Verdict) Conclude(faultsWanted bool) {
 func (v *Verdict) tooLittle(faultsWanted bool) []string {
 	var little []string
 	if v.Operations.OK == 0 {
-		little = append(little, "no operation succeeded")
+		little = append(little, "no operation succeeded during the load")
+	} else {
+		for _, name := range slices.Sorted(maps.Keys(v.Workloads)) {
+			if v.Workloads[name].OK == 0 {
+				little = append(little, "no operation of the workload "+name+" succeeded during the load")
+			}
+		}
 	}
 	if faultsWanted && v.Faults == 0 {
 		little = append(little, "no fault was applied")

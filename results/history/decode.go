@@ -66,6 +66,8 @@ func (d *decoder) event() Event {
 			e.Epoch = d.int()
 		case "zxid":
 			e.Zxid = d.int()
+		case "served":
+			e.Served = d.int()
 		case "digest":
 			e.Digest = d.string()
 		case "count":

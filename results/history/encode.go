@@ -51,6 +51,7 @@ func AppendEvent(b []byte, e *Event) []byte {
 	b = appendText(b, `,"state":`, string(e.State))
 	b = appendInt(b, `,"epoch":`, e.Epoch)
 	b = appendInt(b, `,"zxid":`, e.Zxid)
+	b = appendInt(b, `,"served":`, e.Served)
 	b = appendText(b, `,"digest":`, e.Digest)
 	b = appendInt(b, `,"count":`, int64(e.Count))
 	b = appendText(b, `,"text":`, e.Text)

@@ -127,7 +127,7 @@ func typical() []Event {
 		{Time: 5 * time.Second, Kind: WatchFired, Client: 1, Watch: &Watch{Type: "changed", Path: "/a"}},
 		{Time: 6 * time.Second, Kind: Session, Client: 1, State: Disconnected, Zxid: 77, Count: 4000, Text: "broken"},
 		{Time: 7 * time.Second, Kind: Znode, Member: 1, Node: &Node{Path: "/a", Value: "v", Stat: *stat}},
-		{Time: 8 * time.Second, Kind: Final, Member: 1, Digest: "123", Count: 5, Epoch: 2},
+		{Time: 8 * time.Second, Kind: Final, Member: 1, Digest: "123", Count: 5, Epoch: 2, Served: 9},
 	}
 }
 

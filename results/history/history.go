@@ -49,10 +49,14 @@ type Event struct {
 	Node    *Node    `json:"node,omitempty"`
 	State   State    `json:"state,omitempty"` // of session and member events
 	Epoch   int64    `json:"epoch,omitempty"`
-	Zxid    int64    `json:"zxid,omitempty"`
-	Digest  string   `json:"digest,omitempty"` // of a final event: the tree's digest, from its disk
-	Count   int      `json:"count,omitempty"`
-	Text    string   `json:"text,omitempty"`
+	// Zxid is, of a final event, that of the last transaction on the member's disk.
+	Zxid int64 `json:"zxid,omitempty"`
+	// Served is, of a final event, the zxid up to which the member served its tree: it must be on its disk
+	// too. 0 if not known, as in histories that were recorded before there was this field.
+	Served int64  `json:"served,omitempty"`
+	Digest string `json:"digest,omitempty"` // of a final event: the tree's digest, from its disk
+	Count  int    `json:"count,omitempty"`
+	Text   string `json:"text,omitempty"`
 }
 
 // From is when what the event tells began: Began where it is known, as older histories do not, else Time.
