@@ -159,21 +159,36 @@ func TestSyncReads(t *testing.T) {
 		return new(script).op(1, 0, 1, create("0"), done(1, 0, "")).op(1, 2, 5, set("a"), done(2, 1, ""))
 	}
 	stale := done(1, 0, "0")
+	known := Options{KnownWeakSync: true, TickTime: 100 * time.Millisecond} // excused for a second after a fault
+	fault := &history.Fault{ID: 1, Kind: history.Kill}
+	on, off := history.Event{Kind: history.FaultOn, Fault: fault}, history.Event{Kind: history.FaultOff, Fault: fault}
+	leads := history.Event{Kind: history.Member, Member: 2, State: history.Leading}
+	ephemeral := create("0")
+	ephemeral.Ephemeral = true
+	owned := done(2, 1, "")
+	owned.Stat.EphemeralOwner = 1
 	for name, c := range map[string]struct {
 		history *script
 		options Options
 		verdict Verdict
 	}{
-		"fresh":                            {write().op(2, 6, 7, ask(history.SyncGet), done(2, 1, "a")), Options{}, Valid},
-		"stale":                            {write().op(2, 6, 7, ask(history.SyncGet), stale), Options{}, Violation},
-		"sent before the write's answer":   {write().op(2, 4, 7, ask(history.SyncGet), stale), Options{}, Valid},
-		"sent at the moment of the answer": {write().op(2, 5, 7, ask(history.SyncGet), stale), Options{}, Valid},
-		"stale, as is known":               {write().op(2, 6, 7, ask(history.SyncGet), stale), Options{KnownWeakSync: true}, Valid},
-		"stale, as is known, strict":       {write().op(2, 6, 7, ask(history.SyncGet), stale), Options{KnownWeakSync: true, StrictSync: true}, Violation},
-		"new zxid and old znode":           {write().op(2, 6, 7, ask(history.SyncGet), at(stale, 2)), Options{KnownWeakSync: true}, Violation},
-		"absent, and nobody deleted it":    {write().op(2, 6, 7, ask(history.SyncGet), refused(3, "NoNode")), Options{}, Violation},
-		"absent, and somebody may have":    {write().op(3, 5, unanswered, remove(), lost).op(2, 6, 7, ask(history.SyncGet), refused(3, "NoNode")), Options{}, Valid},
-		"nothing":                          {write(), Options{Workloads: []string{"bank"}}, Skipped},
+		"fresh":                             {write().op(2, 6, 7, ask(history.SyncGet), done(2, 1, "a")), Options{}, Valid},
+		"stale":                             {write().op(2, 6, 7, ask(history.SyncGet), stale), Options{}, Violation},
+		"sent before the write's answer":    {write().op(2, 4, 7, ask(history.SyncGet), stale), Options{}, Valid},
+		"sent at the moment of the answer":  {write().op(2, 5, 7, ask(history.SyncGet), stale), Options{}, Valid},
+		"stale, as is known":                {write().op(2, 6, 7, ask(history.SyncGet), stale), Options{KnownWeakSync: true}, Valid},
+		"stale, as is known, strict":        {write().op(2, 6, 7, ask(history.SyncGet), stale), Options{KnownWeakSync: true, StrictSync: true}, Violation},
+		"stale for long":                    {write().op(2, 16, 17, ask(history.SyncGet), stale), known, Violation},
+		"stale for long, by a fault":        {write().event(6, on).op(2, 3000, 3001, ask(history.SyncGet), stale), known, Valid},
+		"stale soon after a fault":          {write().event(6, on).event(7, off).op(2, 1006, 1007, ask(history.SyncGet), stale), known, Valid},
+		"stale long after a fault":          {write().event(6, on).event(7, off).op(2, 1007, 1008, ask(history.SyncGet), stale), known, Violation},
+		"stale after a change of leaders":   {write().event(900, leads).op(2, 1007, 1008, ask(history.SyncGet), stale), known, Valid},
+		"an ephemeral that another has set": {new(script).op(1, 0, 1, ephemeral, done(1, 0, "")).op(3, 2, 3, set("x"), done(2, 1, "")).op(2, 6, 7, ask(history.SyncGet), refused(3, "NoNode")), Options{}, Valid},
+		"an ephemeral by its stat":          {new(script).op(3, 2, 3, set("x"), owned).op(2, 6, 7, ask(history.SyncGet), refused(3, "NoNode")), Options{}, Valid},
+		"new zxid and old znode":            {write().op(2, 6, 7, ask(history.SyncGet), at(stale, 2)), Options{KnownWeakSync: true}, Violation},
+		"absent, and nobody deleted it":     {write().op(2, 6, 7, ask(history.SyncGet), refused(3, "NoNode")), Options{}, Violation},
+		"absent, and somebody may have":     {write().op(3, 5, unanswered, remove(), lost).op(2, 6, 7, ask(history.SyncGet), refused(3, "NoNode")), Options{}, Valid},
+		"nothing":                           {write(), Options{Workloads: []string{"bank"}}, Skipped},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := judgeAlone(t, "sync-reads", c.history, c.options)
@@ -196,21 +211,41 @@ func TestSessionOrder(t *testing.T) {
 		result := at(done(5, 1, "a"), 6)
 		crossed.event(int(10-n), history.Event{Kind: history.Return, Operation: n, SessionID: "0x1", Result: &result})
 	}
+	list := history.Request{Kind: history.Children, Path: "/"}
+	other := func(kind history.OpKind) history.Request { return history.Request{Kind: kind, Path: "/b"} }
+	ephemeral := other(history.Create)
+	ephemeral.Ephemeral = true
+	owned := done(6, 0, "")
+	owned.Stat.EphemeralOwner = 9
+	mine := func() *script { return base().op(1, 4, 5, other(history.Create), answeredAt(6)) }
+	deletes := multiOf(history.Request{Kind: history.Delete, Path: "/b"})
 	for name, c := range map[string]struct {
 		history *script
 		verdict Verdict
 	}{
-		"reads its own write":            {base().op(1, 4, 5, ask(history.Get), done(5, 1, "a")), Valid},
-		"reads a newer write":            {base().op(1, 4, 5, ask(history.Get), done(7, 2, "b")), Valid},
-		"does not read its own write":    {base().op(1, 4, 5, ask(history.Get), at(done(1, 0, "0"), 5)), Violation},
-		"reads another value":            {base().op(1, 4, 5, ask(history.Get), done(5, 1, "z")), Violation},
-		"goes back in zxids":             {base().op(1, 4, 5, ask(history.Exists), at(done(1, 0, ""), 4)), Violation},
-		"another session may be behind":  {base().op(2, 4, 5, ask(history.Get), done(1, 0, "0")), Valid},
-		"a write at a zxid seen":         {base().op(1, 4, 5, set("b"), done(5, 2, "")), Violation},
-		"shows the future":               {base().op(1, 4, 5, ask(history.Get), at(done(9, 2, "b"), 6)), Violation},
-		"back from absence":              {base().op(1, 4, 5, ask(history.Get), refused(8, "NoNode")).op(1, 6, 7, ask(history.Get), at(done(5, 1, "a"), 9)), Violation},
-		"an unknown write shows nothing": {base().op(1, 4, 5, set("b"), lost).op(1, 6, 7, ask(history.Get), done(5, 1, "a")), Valid},
-		"answers change places":          {crossed, Violation},
+		"its own znode is gone":                       {mine().op(1, 6, 7, other(history.Get), refused(7, "NoNode")), Violation},
+		"its own znode is listed":                     {mine().op(1, 6, 7, list, listedAt(7, "a", "b")), Valid},
+		"its own znode is not listed":                 {mine().op(1, 6, 7, list, listedAt(7, "a")), Violation},
+		"a znode that it saw is gone":                 {base().op(1, 4, 5, other(history.Get), done(6, 0, "")).op(1, 6, 7, other(history.Exists), refused(7, "NoNode")), Violation},
+		"an ephemeral that it saw is gone":            {base().op(1, 4, 5, other(history.Get), owned).op(1, 6, 7, other(history.Exists), refused(7, "NoNode")), Valid},
+		"its own ephemeral is gone":                   {base().op(1, 4, 5, ephemeral, answeredAt(6)).op(1, 6, 7, other(history.Exists), refused(7, "NoNode")), Valid},
+		"a znode of another is gone":                  {base().op(2, 4, 5, other(history.Create), answeredAt(6)).op(1, 6, 7, other(history.Exists), refused(7, "NoNode")), Valid},
+		"gone, and a lost multi may have done it":     {mine().op(2, 5, unanswered, deletes, lost).op(1, 6, 7, other(history.Get), refused(7, "NoNode")), Valid},
+		"not listed, and a lost multi may":            {mine().op(2, 5, unanswered, deletes, lost).op(1, 6, 7, list, listedAt(7, "a")), Valid},
+		"gone, and its delete comes later":            {mine().op(1, 6, 7, other(history.Get), refused(7, "NoNode")).op(2, 8, 9, deletes, partsAt(9, history.Result{})), Violation},
+		"set twice in one multi":                      {base().op(1, 4, 5, multiOf(set("x"), set("y")), partsAt(6, done(6, 2, ""), done(6, 3, ""))).op(1, 6, 7, ask(history.Get), done(6, 3, "y")), Valid},
+		"set twice in one multi, and reads the first": {base().op(1, 4, 5, multiOf(set("x"), set("y")), partsAt(6, done(6, 2, ""), done(6, 3, ""))).op(1, 6, 7, ask(history.Get), done(6, 2, "x")), Violation},
+		"reads its own write":                         {base().op(1, 4, 5, ask(history.Get), done(5, 1, "a")), Valid},
+		"reads a newer write":                         {base().op(1, 4, 5, ask(history.Get), done(7, 2, "b")), Valid},
+		"does not read its own write":                 {base().op(1, 4, 5, ask(history.Get), at(done(1, 0, "0"), 5)), Violation},
+		"reads another value":                         {base().op(1, 4, 5, ask(history.Get), done(5, 1, "z")), Violation},
+		"goes back in zxids":                          {base().op(1, 4, 5, ask(history.Exists), at(done(1, 0, ""), 4)), Violation},
+		"another session may be behind":               {base().op(2, 4, 5, ask(history.Get), done(1, 0, "0")), Valid},
+		"a write at a zxid seen":                      {base().op(1, 4, 5, set("b"), done(5, 2, "")), Violation},
+		"shows the future":                            {base().op(1, 4, 5, ask(history.Get), at(done(9, 2, "b"), 6)), Violation},
+		"back from absence":                           {base().op(1, 4, 5, ask(history.Get), refused(8, "NoNode")).op(1, 6, 7, ask(history.Get), at(done(5, 1, "a"), 9)), Violation},
+		"an unknown write shows nothing":              {base().op(1, 4, 5, set("b"), lost).op(1, 6, 7, ask(history.Get), done(5, 1, "a")), Valid},
+		"answers change places":                       {crossed, Violation},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := judgeAlone(t, "session-order", c.history, Options{})

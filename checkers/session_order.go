@@ -6,6 +6,7 @@ import (
 	"hash/maphash"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/anishathalye/porcupine"
 
@@ -20,7 +21,7 @@ var sessionOrder = &guarantee{
 	promise:  "A session's operations take effect in the order it sent them; it sees its own writes and never goes back in time.",
 	nothing:  "no operation of a session was answered",
 	start: func(options Options) judge {
-		return &sessionJudge{memory: newMemory(options), sessions: map[string]*sessionPart{}, sent: map[string][]int64{}}
+		return &sessionJudge{memory: newMemory(options), sessions: map[string]*sessionPart{}, sent: map[string][]int64{}, deletes: firstAsked{}}
 	},
 }
 
@@ -37,6 +38,10 @@ type seenZnode struct {
 	unversioned         bool // version is not known
 	absent              bool
 	asOf                int64 // if absent: the zxid at which it was
+	// lasting is true if it is known not to be ephemeral: only a delete takes it away.
+	lasting bool
+	// by is the operation that wrote it; 0 if it was only seen. The parts of one multi have one zxid.
+	by int64
 }
 
 // sessionState is what a session has seen.
@@ -58,21 +63,45 @@ type sessionJudge struct {
 	evidence evidence
 	sessions map[string]*sessionPart
 	sent     map[string][]int64 // by session: operations under way, in the order of their calls
+	deletes  firstAsked
 	judged   int
 }
 
 func (j *sessionJudge) event(e history.Event) {
 	switch e.Kind {
 	case history.Call:
+		if e.Request != nil {
+			j.asked(e.Request, e.Time)
+		}
 		if e.SessionID != "" {
 			j.sent[e.SessionID] = append(j.sent[e.SessionID], e.Operation)
 		}
 	case history.Return:
 		j.returned(e)
 	case history.Session:
-		if e.State == history.Expired {
+		if e.State == history.Expired || e.State == history.Abandoned {
 			j.end(e.SessionID)
 		}
+	}
+}
+
+// firstAsked is when somebody first asked to delete a path.
+type firstAsked map[string]time.Duration
+
+// before tells whether that was before an operation returned.
+func (f firstAsked) before(path string, op *operation) bool {
+	at, asked := f[path]
+	return asked && at <= op.ret
+}
+
+// asked notes what may be deleted from now on.
+func (j *sessionJudge) asked(r *history.Request, now time.Duration) {
+	const each = 60 // bytes that a path costs beside its name
+	if _, known := j.deletes[r.Path]; r.Kind == history.Delete && !known && j.memory.take(each+len(r.Path)) {
+		j.deletes[r.Path] = now
+	}
+	for i := range r.Parts {
+		j.asked(&r.Parts[i], now)
 	}
 }
 
@@ -149,7 +178,7 @@ func (j *sessionJudge) judge(part *sessionPart) {
 	model := porcupine.Model{
 		Init: func() any { return part.state },
 		Step: func(state, input, _ any) (bool, any) {
-			next, reason := state.(sessionState).step(input.(*operation))
+			next, reason := state.(sessionState).step(input.(*operation), j.deletes)
 			return reason == "", next
 		},
 		Equal: func(a, b any) bool {
@@ -159,7 +188,7 @@ func (j *sessionJudge) judge(part *sessionPart) {
 	}
 	held := porcupine.CheckOperations(model, operations)
 	for i := range part.waiting {
-		next, reason := part.state.step(&part.waiting[i])
+		next, reason := part.state.step(&part.waiting[i], j.deletes)
 		if !held && reason != "" {
 			j.evidence.add("session %s: %s: %s", part.waiting[i].session, reason, part.waiting[i])
 			part.broken = true
@@ -174,8 +203,9 @@ func (j *sessionJudge) judge(part *sessionPart) {
 	part.bytes = size
 }
 
-// step takes one operation into what the session has seen, or says why it contradicts it.
-func (s sessionState) step(op *operation) (sessionState, string) {
+// step takes one operation into what the session has seen, or says why it contradicts it. deletes are what
+// somebody may have deleted.
+func (s sessionState) step(op *operation, deletes firstAsked) (sessionState, string) {
 	zxid := op.result.Zxid
 	if zxid > 0 {
 		if zxid < s.zxid {
@@ -187,14 +217,14 @@ func (s sessionState) step(op *operation) (sessionState, string) {
 		s.zxid = zxid
 	}
 	if op.request.Kind != history.Multi {
-		return s.part(op, op.request, op.result)
+		return s.part(op, op.request, op.result, deletes)
 	}
 	for i := range op.request.Parts {
 		if !op.ok() || i >= len(op.result.Parts) {
 			break
 		}
 		var reason string
-		if s, reason = s.part(op, &op.request.Parts[i], &op.result.Parts[i]); reason != "" {
+		if s, reason = s.part(op, &op.request.Parts[i], &op.result.Parts[i], deletes); reason != "" {
 			return s, reason
 		}
 	}
@@ -202,7 +232,7 @@ func (s sessionState) step(op *operation) (sessionState, string) {
 }
 
 // part takes one operation, or one of a multi.
-func (s sessionState) part(op *operation, request *history.Request, result *history.Result) (sessionState, string) {
+func (s sessionState) part(op *operation, request *history.Request, result *history.Result, deletes firstAsked) (sessionState, string) {
 	zxid := op.result.Zxid
 	path := request.Path
 	if result.Path != "" {
@@ -215,34 +245,44 @@ func (s sessionState) part(op *operation, request *history.Request, result *hist
 			break
 		}
 		// Its own stat must follow what was seen; without one, the reply's zxid says enough.
-		after := seenZnode{czxid: before.czxid, mzxid: zxid, pzxid: before.pzxid, unversioned: true}
+		after := seenZnode{czxid: before.czxid, mzxid: zxid, pzxid: before.pzxid, unversioned: true, lasting: before.lasting}
 		if request.Kind == history.Create {
-			after = seenZnode{czxid: zxid, mzxid: zxid, pzxid: zxid}
+			after = seenZnode{czxid: zxid, mzxid: zxid, pzxid: zxid, lasting: !request.Ephemeral}
 		}
 		if result.Stat != nil {
 			after = seenStat(result.Stat)
 		} else if request.Kind == history.Set && !known {
 			return s, ""
 		}
-		if reason := before.follow(after, known, zxid); reason != "" {
-			return s, path + " " + reason
+		if before.by != op.id {
+			if reason := before.follow(after, known, zxid); reason != "" {
+				return s, path + " " + reason
+			}
 		}
-		after.value, after.valued = maphash.String(prints, request.Value), true
+		after.value, after.valued, after.by = maphash.String(prints, request.Value), true, op.id
 		s.znodes = s.znodes.with(path, after)
 	case history.Delete:
 		if op.ok() {
 			s.znodes = s.znodes.with(path, seenZnode{absent: true, asOf: zxid})
 		}
 	case history.Get, history.SyncGet, history.Exists, history.Children, history.SyncChildren:
-		return s.read(op, path, before, known)
+		return s.read(op, path, before, known, deletes)
 	}
 	return s, ""
 }
 
-func (s sessionState) read(op *operation, path string, before seenZnode, known bool) (sessionState, string) {
+func (s sessionState) read(op *operation, path string, before seenZnode, known bool, deletes firstAsked) (sessionState, string) {
 	if op.failed("NoNode") {
+		if before.lasts() && !deletes.before(path, op) {
+			return s, before.missed(path)
+		}
 		s.znodes = s.znodes.with(path, seenZnode{absent: true, asOf: op.result.Zxid})
 		return s, ""
+	}
+	if op.ok() && (op.request.Kind == history.Children || op.request.Kind == history.SyncChildren) {
+		if reason := s.missing(path, op, deletes); reason != "" {
+			return s, reason
+		}
 	}
 	if !op.ok() || op.result.Stat == nil {
 		return s, ""
@@ -262,7 +302,33 @@ func (s sessionState) read(op *operation, path string, before seenZnode, known b
 }
 
 func seenStat(stat *history.Stat) seenZnode {
-	return seenZnode{czxid: stat.Czxid, mzxid: stat.Mzxid, pzxid: stat.Pzxid, version: stat.Version}
+	return seenZnode{czxid: stat.Czxid, mzxid: stat.Mzxid, pzxid: stat.Pzxid, version: stat.Version, lasting: stat.EphemeralOwner == 0}
+}
+
+// lasts tells whether a znode must be there for who has seen it, unless somebody has asked to delete it.
+func (before seenZnode) lasts() bool { return before.lasting && !before.absent }
+
+func (before seenZnode) missed(path string) string {
+	seen := "seen"
+	if before.by != 0 {
+		seen = "written by operation " + itoa64(before.by) + " of this session"
+	}
+	return fmt.Sprintf("%s is not there, which was %s as of mzxid %s, and nobody has asked to delete it", path, seen, zxidWord(before.mzxid))
+}
+
+// missing finds a znode that a list of a parent's children must show to who has seen it.
+func (s sessionState) missing(path string, op *operation, deletes firstAsked) string {
+	listed := make(map[string]bool, len(op.result.Children))
+	for _, name := range op.result.Children {
+		listed[child(path, name)] = true
+	}
+	first, reason := "", ""
+	s.znodes.each(func(p string, z seenZnode) {
+		if p != path && parent(p) == path && !listed[p] && z.lasts() && !deletes.before(p, op) && (first == "" || p < first) {
+			first, reason = p, z.missed(p)
+		}
+	})
+	return reason
 }
 
 // follow says why a znode cannot be seen as after by someone who has seen it as before, in a reply of
