@@ -123,6 +123,41 @@ func TestLinearizable(t *testing.T) {
 	}
 }
 
+// TestLinearizableMultisOfUnknownOutcome: one znode shows that such a multi took effect, after another has hidden it.
+func TestLinearizableMultisOfUnknownOutcome(t *testing.T) {
+	b := func(r history.Request) history.Request {
+		r.Path = "/b"
+		return r
+	}
+	made := func() *script {
+		return new(script).op(1, 0, 1, create("0"), done(1, 0, "")).op(1, 2, 3, b(create("0")), answeredAt(2))
+	}
+	sets := multiOf(set("x"), b(set("y")))
+	creates := multiOf(create("x"), b(create("y")))
+	ephemeral := create("x")
+	ephemeral.Ephemeral = true
+	owned := done(4, 1, "")
+	owned.Stat.EphemeralOwner = 2
+	leave := history.Request{Kind: history.CloseSession}
+	for name, c := range map[string]struct {
+		history *script
+		verdict Verdict
+	}{
+		"sets, shown by a refusal":       {made().op(2, 4, 5, sets, lost).op(1, 6, 7, remove(), answeredAt(4)).op(1, 8, 9, b(compareAndSet("z", 0)), refused(5, "BadVersion")), Valid},
+		"sets, never sent":               {made().op(1, 6, 7, remove(), answeredAt(4)).op(1, 8, 9, b(compareAndSet("z", 0)), refused(5, "BadVersion")), Violation},
+		"sets, sent too late":            {made().op(1, 6, 7, remove(), answeredAt(4)).op(2, 8, 9, sets, lost).op(1, 10, 11, b(compareAndSet("z", 0)), refused(5, "BadVersion")), Violation},
+		"creates, shown by a refusal":    {new(script).op(2, 4, 5, creates, lost).op(1, 6, 7, remove(), answeredAt(4)).op(1, 8, 9, b(create("z")), refused(5, "NodeExists")), Valid},
+		"an ephemeral in a multi goes":   {new(script).op(1, 0, 1, b(create("0")), answeredAt(1)).op(2, 2, 3, multiOf(ephemeral, b(set("y"))), partsAt(2, history.Result{}, history.Result{})).op(2, 4, 5, leave, answeredAt(3)).op(1, 6, 7, ask(history.SyncGet), refused(4, "NoNode")), Valid},
+		"an ephemeral that was set goes": {new(script).op(2, 0, 1, ephemeral, lost).op(1, 2, 3, set("y"), owned).op(2, 4, 5, leave, answeredAt(5)).op(1, 6, 7, ask(history.SyncGet), refused(6, "NoNode")), Valid},
+		"a lasting one does not":         {made().op(2, 4, 5, leave, answeredAt(5)).op(1, 6, 7, ask(history.SyncGet), refused(6, "NoNode")), Violation},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := judgeAlone(t, "linearizable", c.history, Options{})
+			require.Equal(t, c.verdict, r.Verdict, "%s %q", r.Reason, r.Evidence)
+		})
+	}
+}
+
 func TestLinearizableLeavesWeakSyncToItsChecker(t *testing.T) {
 	stale := new(script).op(1, 0, 1, create("0"), done(1, 0, "")).op(1, 2, 3, set("a"), done(2, 1, "")).op(2, 4, 5, ask(history.SyncGet), done(1, 0, "0"))
 	require.Equal(t, Valid, judgeAlone(t, "linearizable", stale, Options{KnownWeakSync: true}).Verdict)

@@ -275,7 +275,7 @@ func (j *linearizableJudge) partitions() []*partition {
 			continue
 		}
 		p.add(m)
-		if m.request.Kind == history.Create && m.request.Ephemeral && !slices.Contains(owners[m.session], p) {
+		if m.makesEphemeral() && !slices.Contains(owners[m.session], p) {
 			owners[m.session] = append(owners[m.session], p)
 		}
 	}
@@ -303,6 +303,12 @@ func (j *linearizableJudge) partitions() []*partition {
 		sorted = append(sorted, p)
 	}
 	return sorted
+}
+
+// makesEphemeral tells whether the operation, or a part of it, creates an ephemeral znode.
+func (m *move) makesEphemeral() bool {
+	isEphemeral := func(r history.Request) bool { return r.Kind == history.Create && r.Ephemeral }
+	return isEphemeral(*m.request) || slices.ContainsFunc(m.request.Parts, isEphemeral)
 }
 
 // levelEpochStarts gives answers at the start of an epoch the zxid of the last transaction before it, if

@@ -53,6 +53,8 @@ type rules struct {
 	known []*move          // by rank
 	// end is the rank of the last operation: after it, a write that nothing shows never happened.
 	end int
+	// early lets multis of unknown outcome take effect before an operation that fits without them.
+	early bool
 }
 
 // step puts a move behind everything in the state, or says why it cannot stand there.
@@ -155,6 +157,9 @@ func (s modelState) did(m *move, request *history.Request, result *history.Resul
 				return s, fmt.Sprintf("it changed a %s created at zxid %s, which has %s", path, zxidWord(stat.Czxid), z)
 			}
 			after.czxid, after.mzxid, after.version, after.unversioned = stat.Czxid, stat.Mzxid, stat.Version, false
+			if stat.EphemeralOwner != 0 {
+				after.owner = ownerName(stat.EphemeralOwner)
+			}
 		}
 		s.znodes = s.znodes.with(path, after)
 	}
@@ -262,8 +267,8 @@ func (s modelState) refused(request *history.Request, code string) (modelState, 
 }
 
 // unknown takes in a write that may have taken effect. It may as well be put in order just before the
-// first operation that cannot be explained without it; where there is none by the end, it is taken
-// never to have happened.
+// first operation that cannot be explained without it, if it concerns one znode; where there is none by
+// the end, it is taken never to have happened.
 func (r *rules) unknown(s modelState, m *move) (modelState, string) {
 	if s.rank >= r.end {
 		return s, ""
@@ -272,7 +277,7 @@ func (r *rules) unknown(s modelState, m *move) (modelState, string) {
 	if !m.touches(next) {
 		return s, "the next operation has nothing to do with it"
 	}
-	if _, reason := r.step(s, next); reason == "" {
+	if _, reason := r.step(s, next); reason == "" && !(r.early && m.request.Kind == history.Multi) {
 		return s, "the next operation fits without it"
 	}
 	after, done := r.take(s, m, next.zxid)

@@ -78,7 +78,7 @@ func (p *partition) search(limits searchLimits) answer {
 		}
 		found, next, left := p.segment(state, from, to, pending, limits)
 		if found.verdict != Valid {
-			if found.verdict == Violation && chosen {
+			if found.verdict == Violation && (chosen || p.hasUnknownMulti()) {
 				return p.whole(limits)
 			}
 			return found
@@ -92,12 +92,19 @@ func (p *partition) search(limits searchLimits) answer {
 	}
 }
 
-// whole searches without cuts, so that no choice is final before everything is ordered.
+// hasUnknownMulti tells whether a multi of unknown outcome is among the operations.
+func (p *partition) hasUnknownMulti() bool {
+	return slices.ContainsFunc(p.unknown, func(m *move) bool { return m.request.Kind == history.Multi })
+}
+
+// whole searches without cuts, so that no choice is final before everything is ordered. Nor does a multi wait
+// until it is needed: it may be too late for one of its znodes when another shows that it took effect.
 func (p *partition) whole(limits searchLimits) answer {
 	if len(p.known) > wholeMoves {
 		return answer{verdict: Unknown, reason: fmt.Sprintf("%d operations are too many to be searched at once, and which of %d writes of unknown outcome took effect is not clear",
 			len(p.known), len(p.unknown))}
 	}
+	p.rules.early = true
 	found, _, _ := p.segment(modelState{}, 0, len(p.known), p.unknown, limits)
 	return found
 }
