@@ -21,11 +21,7 @@ func (s *Store) carryOut(batch []queued) {
 		if len(syncs) == 0 {
 			return
 		}
-		began := time.Now()
-		err := s.log.sync()
-		if s.options.SyncTook != nil {
-			s.options.SyncTook(time.Since(began))
-		}
+		err := s.timedSync()
 		for _, q := range syncs {
 			q.report(nil, err)
 		}
@@ -43,6 +39,17 @@ func (s *Store) carryOut(batch []queued) {
 		}
 	}
 	answer()
+}
+
+// timedSync syncs the log, and tells how long that took if somebody wants to know.
+func (s *Store) timedSync() error {
+	if s.options.SyncTook == nil {
+		return s.log.sync()
+	}
+	began := time.Now()
+	err := s.log.sync()
+	s.options.SyncTook(time.Since(began))
+	return err
 }
 
 // carryOutOne does an operation other than Append and Sync.
@@ -244,10 +251,10 @@ func removeAll(files FS, dir string, names []string) error {
 
 // snapshotTask is a snapshot that is being written beside other operations.
 type snapshotTask struct {
-	request  queued
-	job      *snapshotJob
-	givenUp  atomic.Bool
-	finished chan struct{}
+	request queued
+	job     *snapshotJob
+	givenUp atomic.Bool
+	wait    func() // for the end of the writing
 }
 
 func (s *Store) newSnapshotJob(source *tree.Snapshotter) *snapshotJob {
@@ -255,6 +262,7 @@ func (s *Store) newSnapshotJob(source *tree.Snapshotter) *snapshotJob {
 		files: s.directories.files, dir: s.directories.snapshots,
 		compression: s.options.Compression, source: source,
 		guard:   s.options.Guard,
+		nodes:   s.options.SnapshotNodes,
 		givenUp: func() bool { return false },
 	}
 }
@@ -269,14 +277,13 @@ func (s *Store) takeSnapshot(q queued) {
 		q.report(nil, err)
 		return
 	}
-	task := &snapshotTask{request: q, job: s.newSnapshotJob(q.operation.Snapshot), finished: make(chan struct{})}
+	task := &snapshotTask{request: q, job: s.newSnapshotJob(q.operation.Snapshot)}
 	task.job.givenUp = task.givenUp.Load
 	s.snapshot = task
-	go func() {
-		defer close(task.finished)
+	task.wait = s.options.Beside(func() {
 		size, err := task.job.write()
 		s.queue.putStep(func() { s.finishSnapshot(task, size, err) })
-	}()
+	})
 }
 
 // finishSnapshot gives a snapshot its name. The log goes to the disk before: the snapshot may hold
@@ -310,7 +317,7 @@ func (s *Store) giveUpSnapshot() {
 	}
 	s.snapshot = nil
 	task.givenUp.Store(true)
-	<-task.finished
+	task.wait()
 	if err := s.directories.files.Remove(task.job.unfinishedPath()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		s.options.Log.Warn("an unfinished snapshot stays until the next start", "error", err)
 	}

@@ -385,3 +385,34 @@ func BenchmarkGroupCommit(b *testing.B) {
 		})
 	}
 }
+
+// Who has no goroutine to spare carries everything out himself, the writing of a snapshot too.
+func TestCarryOutNeedsNoGoroutine(t *testing.T) {
+	files := newMemoryFS()
+	options := testOptions(files)
+	var writes []func()
+	options.SnapshotNodes = 1
+	options.Beside = func(write func()) (wait func()) {
+		writes = append(writes, write)
+		return func() { writes[0](); writes = nil }
+	}
+	s, _ := openTest(t, options)
+	var done []disk.Ticket
+	report := func(result disk.Result) {
+		require.NoError(t, result.Err)
+		done = append(done, result.Ticket)
+	}
+	snapshot := disk.Operation{Kind: disk.TakeSnapshot, Ticket: 2, Snapshot: treeOf(1, 2).Snapshot()}
+	s.CarryOut(append(logged(1, 2), disk.Operation{Kind: disk.Sync, Ticket: 1}, snapshot), report)
+	require.Equal(t, []disk.Ticket{1}, done)
+	s.CarryOut(logged(3), report)
+	writes[0]()
+	require.Equal(t, []disk.Ticket{1}, done, "written, but without its name")
+	s.CarryOut(nil, report)
+	require.Equal(t, []disk.Ticket{1, 2}, done)
+	require.NoError(t, s.Close())
+
+	_, state := openTest(t, testOptions(files))
+	sameTree(t, treeOf(1, 2, 3), state.Tree)
+	require.Contains(t, files.listing(dataDir+"/"+versionDir), "snapshot.2")
+}

@@ -80,11 +80,24 @@ func (q *queue) take() (batch []queued, more bool) {
 	for len(q.waiting) == 0 && !q.closed {
 		q.changed.Wait()
 	}
+	batch = q.empty()
+	return batch, len(batch) > 0
+}
+
+// takeWaiting is take for who must not wait.
+func (q *queue) takeWaiting() []queued {
+	q.mutex.Lock()
+	defer q.mutex.Unlock()
+	return q.empty()
+}
+
+// empty hands out what waits; the mutex is held.
+func (q *queue) empty() (batch []queued) {
 	clear(q.emptied)
 	batch, q.waiting = q.waiting, q.emptied[:0]
 	q.emptied = batch
 	q.changed.Broadcast()
-	return batch, len(batch) > 0
+	return batch
 }
 
 // close lets no further operation in.

@@ -17,7 +17,13 @@ import (
 // state is then what comes out if they are put into order. The error answers to errors.As with
 // *DigestError or *DisorderError then.
 func ReadDir(dataDir, logDir string) (*disk.State, error) {
-	options := Options{DataDir: dataDir, LogDir: logDir, Tree: tree.Options{DigestEnabled: true}}.withDefaults()
+	return Read(Options{DataDir: dataDir, LogDir: logDir, Tree: tree.Options{DigestEnabled: true}})
+}
+
+// Read is ReadDir with all options.
+func Read(options Options) (*disk.State, error) {
+	options = options.withDefaults()
+	dataDir := options.DataDir
 	directories := options.directories()
 	if err := directories.checkSeparation(); err != nil {
 		return nil, err

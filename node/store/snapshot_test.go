@@ -18,7 +18,7 @@ func snapshotOf(t testing.TB, compression Compression, zxids ...int64) []byte {
 	files := newMemoryFS()
 	job := &snapshotJob{
 		files: files, dir: "/", compression: compression, source: treeOf(zxids...).Snapshot(),
-		guard: func(f func()) { f() }, givenUp: func() bool { return false },
+		guard: func(f func()) { f() }, nodes: snapshotNodesDefault, givenUp: func() bool { return false },
 	}
 	size, err := job.write()
 	require.NoError(t, err)
@@ -161,7 +161,7 @@ func TestFuzzySnapshotWithTheLogIsTheState(t *testing.T) {
 		files := newMemoryFS()
 		files.put(inData("log.1"), logOf(upTo(last)...))
 		job := &snapshotJob{
-			files: files, dir: path.Dir(inData("x")), source: living.Snapshot(), givenUp: func() bool { return false },
+			files: files, dir: path.Dir(inData("x")), source: living.Snapshot(), nodes: snapshotNodesDefault, givenUp: func() bool { return false },
 			guard: func(next func()) {
 				for range rapid.IntRange(0, 40).Draw(t, "meanwhile") {
 					if applied < last {

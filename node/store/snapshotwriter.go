@@ -19,8 +19,7 @@ const (
 	snapshotMagic    int32 = 0x5A4B534E // "ZKSN"
 	snapshotDatabase int64 = -1
 
-	// snapshotNodes is how many znodes are copied at once: so long does the server wait at most.
-	snapshotNodes = 64
+	snapshotNodesDefault = 64
 
 	// sealPath ends every seal, and the znodes.
 	sealPath = "/"
@@ -36,6 +35,7 @@ type snapshotJob struct {
 	source      *tree.Snapshotter
 	// guard runs what reads the living tree.
 	guard func(func())
+	nodes int // copied at once
 	// givenUp ends the writing early when it returns true.
 	givenUp func() bool
 }
@@ -101,7 +101,7 @@ func (j *snapshotJob) stream(file io.Writer) error {
 			return ErrAborted
 		}
 		var chunk []byte
-		j.guard(func() { chunk, done = j.source.Next(snapshotNodes) })
+		j.guard(func() { chunk, done = j.source.Next(j.nodes) })
 		out.write(chunk)
 	}
 	out.seal()

@@ -52,6 +52,12 @@ type Options struct {
 	// Guard runs the function that copies the next znodes for a snapshot while nothing changes the
 	// tree: the server takes its read lock around it. Nothing in it waits for anything. nil calls it as it is.
 	Guard func(func())
+	// SnapshotNodes is how many znodes are copied for a snapshot at once (default 64): so long does the
+	// server wait at most.
+	SnapshotNodes int
+	// Beside begins to run the writing of a snapshot beside everything else, and returns what waits for
+	// its end. nil starts a goroutine; it is for who has none, as a simulator.
+	Beside func(write func()) (wait func())
 	// SyncTook, if not nil, is told how long each fsync of the log took.
 	SyncTook func(time.Duration)
 	// Defects are the planted mistakes. This package holds defect.SnapshotUncommitted.
@@ -74,10 +80,26 @@ func (o Options) withDefaults() Options {
 	if o.Guard == nil {
 		o.Guard = func(f func()) { f() }
 	}
+	if o.SnapshotNodes == 0 {
+		o.SnapshotNodes = snapshotNodesDefault
+	}
+	if o.Beside == nil {
+		o.Beside = onGoroutine
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	return o
+}
+
+// onGoroutine is the usual Options.Beside.
+func onGoroutine(write func()) (wait func()) {
+	finished := make(chan struct{})
+	go func() {
+		defer close(finished)
+		write()
+	}()
+	return func() { <-finished }
 }
 
 // Store carries out a server's disk operations. Its methods may be called from any goroutine.
@@ -345,6 +367,13 @@ func (s *Store) closeLog() error {
 // The payload of an Append must stay as it is until its Sync is done.
 func (s *Store) Do(operations []disk.Operation, done func(disk.Result)) {
 	s.queue.put(operations, done)
+}
+
+// CarryOut is Do and Run in one for who has no goroutine to spare, as a simulator: it carries out the
+// operations, and whatever else waits, before it returns. Who calls it never calls Run.
+func (s *Store) CarryOut(operations []disk.Operation, done func(disk.Result)) {
+	s.Do(operations, done)
+	s.carryOut(s.queue.takeWaiting())
 }
 
 // Run carries out operations until ctx ends or Close is called, then finishes those that are queued.
