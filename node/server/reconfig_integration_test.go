@@ -209,6 +209,9 @@ func TestIntegrationReconfig(t *testing.T) {
 			require.NoError(t, group.Wait())
 			require.NotEmpty(t, acknowledged)
 			for id := 1; id <= 5; id++ {
+				g.eventually(func() bool { return id == second || duel.Mode(g.clients[id-1]) != "" }, "all serve that have not left")
+			}
+			for id := 1; id <= 5; id++ {
 				if id == second {
 					continue
 				}
