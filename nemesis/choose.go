@@ -41,25 +41,38 @@ func followers(view View) []int {
 	return without(without(view.Members, view.Leader), stopped(view.Active)...)
 }
 
-// onLeader does something to the leader, once one is known.
+// onLeader does something to the leader, once one is known; where the driver spares the leader, to
+// another member, since who leads may not change for a whole run.
 func onLeader(kind history.FaultKind) chooser {
 	return func(view View, random *rand.Rand) []step {
-		if !leading(view) || slices.Contains(view.Spared[kind], view.Leader) {
+		if !leading(view) {
 			return nil
+		}
+		if slices.Contains(view.Spared[kind], view.Leader) {
+			return onOneOf(view, random, kind, followers(view))
 		}
 		return once(random, history.Fault{Kind: kind, Members: []int{view.Leader}})
 	}
 }
 
-// onFollower does something to a member that does not lead.
+// onFollower does something to a member that does not lead; where the driver spares all of those, to the
+// leader.
 func onFollower(kind history.FaultKind) chooser {
 	return func(view View, random *rand.Rand) []step {
-		candidates := without(followers(view), view.Spared[kind]...)
-		if len(candidates) == 0 {
-			return nil
+		candidates := followers(view)
+		if len(candidates) > 0 && len(without(candidates, view.Spared[kind]...)) == 0 {
+			candidates = []int{view.Leader}
 		}
-		return once(random, history.Fault{Kind: kind, Members: []int{pick(random, candidates)}})
+		return onOneOf(view, random, kind, candidates)
 	}
+}
+
+func onOneOf(view View, random *rand.Rand, kind history.FaultKind, candidates []int) []step {
+	candidates = without(candidates, view.Spared[kind]...)
+	if len(candidates) == 0 {
+		return nil
+	}
+	return once(random, history.Fault{Kind: kind, Members: []int{pick(random, candidates)}})
 }
 
 // blackout takes the power from everybody who can lose it, at the same moment.

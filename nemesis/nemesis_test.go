@@ -2,6 +2,7 @@ package nemesis
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -244,6 +245,32 @@ func TestPowerLossFindsWhoCanLoseIt(t *testing.T) {
 			require.GreaterOrEqual(t, len(w.injected()), 2, "%v spared, seed %d", spared, seed)
 		}
 	}
+}
+
+func TestWhereTheLeaderIsSparedAnotherMemberIsHit(t *testing.T) {
+	three := viewOf(3, 0)
+	three.Leader = 3
+	random := rand.New(rand.NewPCG(1, 1))
+	for name, c := range map[string]struct {
+		choose chooser
+		spared []int
+		want   []int // one of them is hit
+	}{
+		"the leader":                      {onLeader(history.PowerLoss), []int{1, 2}, []int{3}},
+		"the leader is spared":            {onLeader(history.PowerLoss), []int{3}, []int{1, 2}},
+		"a follower":                      {onFollower(history.PowerLoss), []int{1, 3}, []int{2}},
+		"all followers are spared":        {onFollower(history.PowerLoss), []int{1, 2}, []int{3}},
+		"a fault that nobody is spared":   {onLeader(history.Kill), []int{3}, []int{3}},
+		"a follower of a leader not able": {onFollower(history.PowerLoss), []int{3}, []int{1, 2}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			plan := c.choose(sparing(three, c.spared...), random)
+			require.Len(t, plan, 1)
+			require.Len(t, plan[0].fault.Members, 1)
+			require.Subset(t, c.want, plan[0].fault.Members)
+		})
+	}
+	require.Empty(t, onFollower(history.Kill)(viewOf(1, 0), random), "an ensemble of one has no followers")
 }
 
 func TestLeaderNemesesHitTheLeaderOfTheMoment(t *testing.T) {
