@@ -9,6 +9,7 @@ import (
 	"ordeal/node/disk"
 	"ordeal/node/election"
 	"ordeal/node/jute"
+	"ordeal/node/pipeline"
 	"ordeal/node/quorum"
 	"ordeal/node/tree"
 )
@@ -68,9 +69,10 @@ type Config struct {
 	LocalSessionsUpgrading bool // localSessionsUpgradingEnabled
 	SyncByQuorum           bool // confirm leadership before a sync is answered (ZOOKEEPER-1675)
 
-	SuperDigest  string // zookeeper.DigestAuthenticationProvider.superDigest, or ""
-	SkipACL      bool   // zookeeper.skipACL
-	EnforceQuota bool   // zookeeper.enforceQuota
+	SuperDigest    string // zookeeper.DigestAuthenticationProvider.superDigest, or ""
+	Authentication pipeline.Authentication
+	SkipACL        bool // zookeeper.skipACL
+	EnforceQuota   bool // zookeeper.enforceQuota
 
 	Tree    tree.Options
 	Random  *rand.Rand // the only source of chance

@@ -79,7 +79,8 @@ type Config struct {
 	MaxBuffer int // jute.maxbuffer in bytes; 0: the default
 
 	// SuperDigest is zookeeper.DigestAuthenticationProvider.superDigest ("super:<base64>"), or "".
-	SuperDigest string
+	SuperDigest    string
+	Authentication Authentication
 	// SkipACL is zookeeper.skipACL=yes.
 	SkipACL bool
 	// ExtendedTypes is zookeeper.extendedTypesEnabled: TTL nodes. It must be what the tree was made with.

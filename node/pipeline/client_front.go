@@ -119,8 +119,11 @@ func (s *Server) processPacket(c *connection, frame []byte) {
 		s.processAuth(c, header.Xid, decoder)
 		return
 	case jute.OpSASL:
-		// No SASL mechanism is configured: the answer is an empty token, which clients take for a refusal.
-		s.reply(c, jute.ReplyHeader{Xid: header.Xid}, jute.SetSASLResponse{})
+		s.processSASL(c, header.Xid, decoder)
+		return
+	}
+	if !s.hasProvenEnough(c) {
+		s.refuseUnproven(c, header.Xid)
 		return
 	}
 	if !s.touch(c) {

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"ordeal/node/jute"
+	"ordeal/node/sasl"
 )
 
 // connection is one client's connection and what is known of the client behind it.
@@ -18,6 +19,8 @@ type connection struct {
 	omitsReadOnly bool
 	// authinfo is who the client is. The slice is replaced, never changed: requests keep it.
 	authinfo []jute.Id
+	// sasl is the client's SASL exchange, nil before it begins.
+	sasl *sasl.Server
 
 	// early are frames that came before the session was settled.
 	early      [][]byte

@@ -230,7 +230,7 @@ func (p *finalRequestProcessor) multiRead(r *request, operations []jute.MultiOp)
 // may run at the same time, but nothing else beside them.
 func (s *Server) ReadNow(conn Conn, frame []byte) (reply []byte, ok bool) {
 	c := s.connections[conn]
-	if c == nil || c.state != connectionOpen || c.pending > 0 || s.now.Elapsed-c.heardAt >= s.config.TickTime/2 {
+	if c == nil || c.state != connectionOpen || !s.hasProvenEnough(c) || c.pending > 0 || s.now.Elapsed-c.heardAt >= s.config.TickTime/2 {
 		return nil, false
 	}
 	if s.tracker != nil && !s.local.ownsNow(c.session, Local) && !s.tracker.ownsNow(c.session, Local) {

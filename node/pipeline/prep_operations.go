@@ -53,7 +53,7 @@ func (p *prepRequestProcessor) create(r *request, op jute.OpCode, request jute.C
 	if !ok {
 		return nil, jute.BadArguments
 	}
-	acl, code := tree.FixupACL(request.ACL, r.authinfo)
+	acl, code := tree.FixupACL(request.ACL, r.authinfo, p.server.config.Authentication.SASLScheme)
 	if code != jute.Ok {
 		return nil, code
 	}
@@ -230,7 +230,7 @@ func (p *prepRequestProcessor) setACL(r *request, request *jute.SetACLRequest) (
 	if tree.ValidatePath(request.Path) != nil {
 		return nil, jute.BadArguments
 	}
-	acl, code := tree.FixupACL(request.ACL, r.authinfo)
+	acl, code := tree.FixupACL(request.ACL, r.authinfo, p.server.config.Authentication.SASLScheme)
 	if code != jute.Ok {
 		return nil, code
 	}

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -103,11 +104,11 @@ func TestIntegrationEnsemblesAgainstApache(t *testing.T) {
 	}
 }
 
-// startTwins starts three members and waits until they serve.
-func startTwins(t *testing.T) []*running {
+// startTwins starts three members, with more lines in their zoo.cfg, and waits until they serve.
+func startTwins(t *testing.T, more ...string) []*running {
 	t.Helper()
 	const members = 3
-	lines := "initLimit=20\nsyncLimit=10\n"
+	lines := "initLimit=20\nsyncLimit=10\n" + strings.Join(more, "\n") + "\n"
 	for id := 1; id <= members; id++ {
 		lines += fmt.Sprintf("server.%d=127.0.0.1:%d:%d\n", id, freeport.Take(t), freeport.Take(t))
 	}

@@ -20,10 +20,11 @@ import (
 // clientPatience bounds the run of one program.
 const clientPatience = 2 * time.Minute
 
-// members starts three servers and returns where their clients connect, as all clients take it.
-func members(t *testing.T) (all []*running, addresses string) {
+// members starts three servers, with more lines in their zoo.cfg, and returns where their clients connect, as all
+// clients take it.
+func members(t *testing.T, more ...string) (all []*running, addresses string) {
 	t.Helper()
-	all = startTwins(t)
+	all = startTwins(t, more...)
 	var list []string
 	for _, r := range all {
 		list = append(list, r.clientAddress())

@@ -11,6 +11,7 @@ import (
 
 	"ordeal/node/defect"
 	"ordeal/node/jute"
+	"ordeal/node/pipeline"
 	"ordeal/node/quorum"
 	"ordeal/node/zab"
 )
@@ -66,7 +67,8 @@ type Config struct {
 	// with "zookeeper." in front.
 	Properties Properties
 
-	tuning tuning
+	tuning         tuning
+	authentication pipeline.Authentication
 }
 
 // Apache's defaults (protocol.md 11).

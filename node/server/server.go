@@ -207,7 +207,7 @@ func (s *shell) openStore(options tree.Options) error {
 		MaxBuffer:    int(t.maxBuffer),
 		FirstCounter: t.firstCounter,
 		LeaderServes: t.leaderServes, SyncByQuorum: t.syncByQuorum,
-		SuperDigest: t.superDigest, SkipACL: t.skipACL, EnforceQuota: t.enforceQuota,
+		SuperDigest: t.superDigest, Authentication: c.authentication, SkipACL: t.skipACL, EnforceQuota: t.enforceQuota,
 		NotificationIntervalMin: t.notificationMin, NotificationIntervalMax: t.notificationMax,
 		Tree: options, Random: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 		Defects: t.defects, Log: s.log, Reader: s.store,

@@ -141,9 +141,6 @@ var notSupported = map[string]string{
 	"sslQuorumReloadCertFiles":              "false",
 	"oraclePath":                            "",
 	"observerMasterPort":                    "",
-	"authProvider.1":                        "org.apache.zookeeper.server.auth.X509AuthenticationProvider",
-	"sessionRequireClientSASLAuth":          "false",
-	"enforce.auth.enabled":                  "false",
 	"quorum.auth.learner.loginContext":      "QuorumLearner",
 	"quorum.auth.server.loginContext":       "QuorumServer",
 	"quorum.auth.kerberos.servicePrincipal": "zkquorum/localhost",
@@ -324,6 +321,9 @@ func (r *reader) finish() error {
 		return err
 	}
 	if err := c.secureAll(); err != nil {
+		return err
+	}
+	if c.authentication, err = c.Properties.authentication(); err != nil {
 		return err
 	}
 	// The top byte of a session id must not look like that of a TTL node's owner.

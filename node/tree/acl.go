@@ -18,6 +18,7 @@ const (
 	SchemeIP     = "ip"
 	SchemeSuper  = "super"
 	SchemeX509   = "x509"
+	SchemeSASL   = "sasl"
 )
 
 // CheckACL tells whether somebody with these identities has one of the permissions: Ok or NoAuth.
@@ -49,6 +50,8 @@ func matchesAny(wanted jute.Id, ids []jute.Id) bool {
 		switch id.Scheme {
 		case SchemeDigest, SchemeX509:
 			return id.ID == wanted.ID
+		case SchemeSASL:
+			return id.ID == wanted.ID || id.ID == saslSuperUser
 		case SchemeIP:
 			return matchesIP(id.ID, wanted.ID)
 		}
@@ -56,11 +59,15 @@ func matchesAny(wanted jute.Id, ids []jute.Id) bool {
 	})
 }
 
+// saslSuperUser is the SASL user who is taken for every other one.
+const saslSuperUser = "super"
+
 func isAnyone(id jute.Id) bool { return id.Scheme == SchemeWorld && id.ID == "anyone" }
 
 // FixupACL checks a list that a client gives to a znode, drops what stands in it twice, and puts the
-// client's own identities in the place of "auth". It returns Ok or InvalidACL.
-func FixupACL(acl []jute.ACL, ids []jute.Id) ([]jute.ACL, jute.Code) {
+// client's own identities in the place of "auth". Scheme sasl exists where it is switched on only. It returns Ok or
+// InvalidACL.
+func FixupACL(acl []jute.ACL, ids []jute.Id, sasl bool) ([]jute.ACL, jute.Code) {
 	var unique, fixed []jute.ACL
 	for _, entry := range acl {
 		if !slices.Contains(unique, entry) {
@@ -74,7 +81,7 @@ func FixupACL(acl []jute.ACL, ids []jute.Id) ([]jute.ACL, jute.Code) {
 		case entry.Id.Scheme == SchemeAuth:
 			before := len(fixed)
 			for _, id := range ids {
-				if id.Scheme == SchemeDigest || id.Scheme == SchemeX509 {
+				if id.Scheme == SchemeDigest || id.Scheme == SchemeX509 || sasl && id.Scheme == SchemeSASL {
 					fixed = append(fixed, jute.ACL{Perms: entry.Perms, Id: id})
 				}
 			}
@@ -83,7 +90,8 @@ func FixupACL(acl []jute.ACL, ids []jute.Id) ([]jute.ACL, jute.Code) {
 			}
 		case entry.Id.Scheme == SchemeDigest && validDigestID(entry.Id.ID),
 			entry.Id.Scheme == SchemeIP && validIP(entry.Id.ID),
-			entry.Id.Scheme == SchemeX509 && validSubject(entry.Id.ID):
+			entry.Id.Scheme == SchemeX509 && validSubject(entry.Id.ID),
+			sasl && entry.Id.Scheme == SchemeSASL && validPrincipal(entry.Id.ID):
 			fixed = append(fixed, entry)
 		default:
 			return nil, jute.InvalidACL
@@ -130,6 +138,12 @@ func validDigestID(id string) bool {
 func validSubject(id string) bool {
 	name, _, found := strings.Cut(id, "=")
 	return found && strings.TrimSpace(name) != ""
+}
+
+// validPrincipal wants the form of a Kerberos principal: a name, or NAME[/HOST]@REALM.
+func validPrincipal(id string) bool {
+	name, realm, found := strings.Cut(id, "@")
+	return !found || strings.Count(name, "/") < 2 && !strings.ContainsAny(realm, "/@")
 }
 
 // parseIP reads a dotted IPv4 address with an optional prefix length, 32 if there is none. IPv6

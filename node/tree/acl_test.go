@@ -14,6 +14,8 @@ var (
 	alice  = jute.Id{Scheme: "digest", ID: "alice:hash"}
 	bob    = jute.Id{Scheme: "digest", ID: "bob:hash"}
 	super  = jute.Id{Scheme: "super"}
+
+	saslBob = jute.Id{Scheme: "sasl", ID: "bob"}
 )
 
 func TestCheckACL(t *testing.T) {
@@ -36,7 +38,11 @@ func TestCheckACL(t *testing.T) {
 		{"everywhere", []jute.ACL{{Perms: jute.PermRead, Id: jute.Id{Scheme: "ip", ID: "1.2.3.4/0"}}}, jute.PermRead, []jute.Id{local}, jute.Ok},
 		{"address", []jute.ACL{{Perms: jute.PermRead, Id: local}}, jute.PermRead, []jute.Id{local}, jute.Ok},
 		{"IPv6 matches nothing", []jute.ACL{{Perms: jute.PermRead, Id: jute.Id{Scheme: "ip", ID: "::1"}}}, jute.PermRead, []jute.Id{{Scheme: "ip", ID: "::1"}}, jute.NoAuth},
-		{"scheme that nobody knows", []jute.ACL{{Perms: jute.PermRead, Id: jute.Id{Scheme: "sasl", ID: "x"}}}, jute.PermRead, []jute.Id{{Scheme: "sasl", ID: "x"}}, jute.NoAuth},
+		{"SASL user", []jute.ACL{{Perms: jute.PermRead, Id: saslBob}}, jute.PermRead, []jute.Id{local, saslBob}, jute.Ok},
+		{"other SASL user", []jute.ACL{{Perms: jute.PermRead, Id: saslBob}}, jute.PermRead, []jute.Id{{Scheme: "sasl", ID: "eve"}, bob}, jute.NoAuth},
+		{"SASL user super for another", []jute.ACL{{Perms: jute.PermRead, Id: saslBob}}, jute.PermRead, []jute.Id{{Scheme: "sasl", ID: "super"}}, jute.Ok},
+		{"SASL user super for what is no SASL user's", []jute.ACL{{Perms: jute.PermRead, Id: bob}}, jute.PermRead, []jute.Id{{Scheme: "sasl", ID: "super"}}, jute.NoAuth},
+		{"scheme that nobody knows", []jute.ACL{{Perms: jute.PermRead, Id: jute.Id{Scheme: "host", ID: "x"}}}, jute.PermRead, []jute.Id{{Scheme: "host", ID: "x"}}, jute.NoAuth},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			require.Equal(t, c.want, CheckACL(c.acl, c.perm, c.ids))
@@ -69,10 +75,27 @@ func TestFixupACL(t *testing.T) {
 		{"too many bits", []jute.ACL{grant(jute.Id{Scheme: "ip", ID: "1.2.3.4/33"})}, nil, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			fixed, code := FixupACL(c.acl, c.ids)
+			fixed, code := FixupACL(c.acl, c.ids, false)
 			require.Equal(t, c.want, fixed)
 			require.Equal(t, c.want == nil, code == jute.InvalidACL)
 		})
+	}
+}
+
+// TestFixupACLOfSASL: the scheme is there only if it is switched on.
+func TestFixupACLOfSASL(t *testing.T) {
+	auth := []jute.ACL{{Perms: jute.PermRead, Id: jute.Id{Scheme: "auth"}}}
+	fixed, code := FixupACL(auth, []jute.Id{local, saslBob}, true)
+	require.Equal(t, jute.Ok, code)
+	require.Equal(t, []jute.ACL{{Perms: jute.PermRead, Id: saslBob}}, fixed)
+	_, code = FixupACL(auth, []jute.Id{local, saslBob}, false)
+	require.Equal(t, jute.InvalidACL, code)
+	for id, valid := range map[string]bool{"bob": true, "bob@REALM": true, "bob/host@REALM": true, "bob/host": true, "a/b/c@R": false, "a@b@c": false, "a@b/c": false} {
+		acl := []jute.ACL{{Perms: jute.PermRead, Id: jute.Id{Scheme: "sasl", ID: id}}}
+		_, code := FixupACL(acl, nil, true)
+		require.Equal(t, valid, code == jute.Ok, id)
+		_, code = FixupACL(acl, nil, false)
+		require.Equal(t, jute.InvalidACL, code, id)
 	}
 }
 
