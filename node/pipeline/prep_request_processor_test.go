@@ -211,7 +211,7 @@ func TestQuotas(t *testing.T) {
 			want = nil
 		}
 		var warned []string
-		for _, match := range regexp.MustCompile("quota.* path=(\\S+) quota=/p").FindAllStringSubmatch(logged.String(), -1) {
+		for _, match := range regexp.MustCompile(`quota.* path=(\S+) quota=/p`).FindAllStringSubmatch(logged.String(), -1) {
 			warned = append(warned, match[1])
 		}
 		require.Equal(t, want, warned)
