@@ -127,9 +127,8 @@ func (r *run) progress(phase string, elapsed time.Duration) Progress {
 	p.OK, p.Failed, p.Unknown = r.tally.operations.OK, r.tally.operations.Failed, r.tally.operations.Unknown
 	r.mu.Unlock()
 	if r.observer != nil {
-		var serving []int
-		p.Leader, p.Epoch, serving, p.LeaderChanges = r.observer.snapshot()
-		p.Serving = len(serving)
+		leader, serving, changes := r.observer.snapshot()
+		p.Leader, p.Epoch, p.Serving, p.LeaderChanges = leader.member, leader.epoch, len(serving), changes
 	}
 	if r.faults != nil {
 		p.Active = r.faults.activeNow()
@@ -231,7 +230,7 @@ func (r *run) awaitServing(ctx context.Context) error {
 	case err = <-serving:
 	}
 	if err != nil && ctx.Err() == nil {
-		_, _, answering, _ := r.observer.snapshot()
+		_, answering, _ := r.observer.snapshot()
 		return fmt.Errorf("the ensemble does not serve %v after its start: members %v answer, of %d; their logs are in %s",
 			serveTimeout, answering, r.ensemble.Size(), r.folder.Path(results.MembersDir))
 	}

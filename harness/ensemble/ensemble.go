@@ -70,12 +70,16 @@ type Ensemble interface {
 	Refuses() map[history.FaultKind]string
 	// Spares says for kinds of faults that it can give which members they can't be given to, and why.
 	Spares() map[history.FaultKind]Spared
-	// Inject applies a fault and returns when it is on.
+	// Inject applies a fault and returns when it is on. When it fails it has taken back what was done;
+	// what it could not take back stays on until Heal does.
 	Inject(ctx context.Context, fault history.Fault) error
 	// Heal takes a fault back and returns when it is off: links pass, processes were started. A
-	// member that was started need not serve yet.
+	// member that was started need not serve yet. A fault that is not on is off already, which is no
+	// error: who does not know how far a failed injection came can heal. When it fails, it can be
+	// tried again.
 	Heal(ctx context.Context, fault history.Fault) error
-	// LinksPass proves that every link between running members carries traffic again.
+	// LinksPass proves that every link between running members carries traffic again. Whether clients
+	// get through is seen at their addresses.
 	LinksPass(ctx context.Context) error
 	// Stop ends all members in order, so that their data directories are at rest.
 	Stop(ctx context.Context) error

@@ -26,7 +26,7 @@ func (e *Ensemble) Spares() map[history.FaultKind]ensemble.Spared {
 	return ensemble.SparedMembers(e.spec)
 }
 
-// Inject applies a fault. If it fails, it takes back itself what was done.
+// Inject applies a fault. If it fails, it takes back itself what was done, though ctx may have ended.
 func (e *Ensemble) Inject(ctx context.Context, fault history.Fault) error {
 	if err := ensemble.Refusal(e, fault); err != nil {
 		return err
@@ -90,13 +90,13 @@ func (e *Ensemble) apply(ctx context.Context, fault history.Fault, members []*me
 	return fmt.Errorf("unknown kind of fault; known are %v", history.FaultKinds)
 }
 
-// Heal takes a fault back. If it fails, the fault stays known, so that it can be tried again.
+// Heal takes a fault back, if it is on. If it fails, the fault stays known, so that it can be tried again.
 func (e *Ensemble) Heal(ctx context.Context, fault history.Fault) error {
 	e.mutex.Lock()
 	applied, known := e.faults[fault.ID]
 	e.mutex.Unlock()
 	if !known {
-		return fmt.Errorf("heal %s: no fault numbered %d is on", fault, fault.ID)
+		return nil
 	}
 	fault = applied // by number: a caller may have added words since
 	members, err := e.find(fault)
