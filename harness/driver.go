@@ -101,7 +101,7 @@ func (p Plan) record(started time.Time, choice driver) results.Run {
 	}
 }
 
-// skipFaults records which faults the nemeses would use and this ensemble cannot give.
+// skipFaults records which faults the nemeses would use and this ensemble cannot give, or is too small for.
 func (r *run) skipFaults() {
 	refused, spared := r.ensemble.Refuses(), r.ensemble.Spares()
 	for _, kind := range history.FaultKinds {
@@ -113,9 +113,29 @@ func (r *run) skipFaults() {
 			continue
 		}
 		r.record.Skipped = append(r.record.Skipped, results.Skipped{Name: string(kind), Reason: reason})
-		r.Record(history.Event{Time: r.writer.Now(), Kind: history.Note, Text: fmt.Sprintf("left out: %s: %s", kind, reason)})
+	}
+	r.record.Skipped = append(r.record.Skipped, r.plan.omitted(r.possible())...)
+	for _, skipped := range r.record.Skipped {
+		r.Record(history.Event{Time: r.writer.Now(), Kind: history.Note, Text: fmt.Sprintf("left out: %s: %s", skipped.Name, skipped.Reason)})
 	}
 	r.record.Versions = r.ensemble.Versions()
+}
+
+// omitted is what the plan's nemeses would do with these kinds of faults in a larger ensemble.
+func (p Plan) omitted(possible []history.FaultKind) []results.Skipped {
+	var skipped []results.Skipped
+	for _, name := range p.Nemeses {
+		n, err := nemesis.Get(name)
+		if err != nil {
+			panic(fmt.Sprintf("harness: nemesis %q was checked when the plan was resolved: %v", name, err))
+		}
+		for _, omission := range n.Omits(p.Members-p.Observers, p.Members, possible) {
+			if s := (results.Skipped{Name: omission.Name, Reason: omission.Reason}); !slices.Contains(skipped, s) {
+				skipped = append(skipped, s)
+			}
+		}
+	}
+	return skipped
 }
 
 // wants tells whether a nemesis of the plan would use a fault. One that needs none in particular uses

@@ -11,6 +11,8 @@ import (
 	"ordeal/harness/ensemble"
 	"ordeal/nemesis"
 	"ordeal/node/defect"
+	"ordeal/results"
+	"ordeal/results/history"
 	"ordeal/workloads"
 )
 
@@ -91,6 +93,15 @@ func TestClientsAreShared(t *testing.T) {
 		}
 		require.Equal(t, plan.Clients, sum)
 	}
+}
+
+func TestWhatAnEnsembleIsTooSmallForIsSkippedAndSaidOnce(t *testing.T) {
+	plan, err := Plan{Nemeses: []string{"partition-halves", "mixed"}}.resolve()
+	require.NoError(t, err)
+	require.Equal(t, []results.Skipped{{Name: "majority-ring", Reason: "it needs at least 4 voters, and this ensemble has 3"}},
+		plan.omitted(history.FaultKinds))
+	plan.Members = 5
+	require.Empty(t, plan.omitted(history.FaultKinds))
 }
 
 func TestRerunNamesEveryChoice(t *testing.T) {

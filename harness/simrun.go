@@ -39,6 +39,7 @@ func simulate(ctx context.Context, plan Plan) (*results.Verdict, error) {
 		return nil, err
 	}
 	record := plan.record(time.Now(), driver{name: DriverSim, reason: "asked for"})
+	record.Skipped = plan.omitted(sim.Possible())
 	if err := folder.SaveRun(record); err != nil {
 		return nil, errors.Join(err, writer.Close())
 	}

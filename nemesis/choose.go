@@ -19,13 +19,15 @@ const (
 	betweenRestarts = 500 * time.Millisecond
 )
 
-// once makes a plan of one fault, with the usual times.
-func once(random *rand.Rand, fault history.Fault) []step {
-	return []step{{
-		fault: fault,
-		hold:  between(random, holdMin, holdMax),
-		pause: between(random, recoveryMin, recoveryMax),
-	}}
+// usual is a step with the usual times.
+func usual(random *rand.Rand) step {
+	return step{hold: between(random, holdMin, holdMax), pause: between(random, recoveryMin, recoveryMax)}
+}
+
+// once makes a plan of one step.
+func once(s step, fault history.Fault) []step {
+	s.fault = fault
+	return []step{s}
 }
 
 // leading tells whether a leader is known that runs.
@@ -33,12 +35,15 @@ func leading(view View) bool {
 	return slices.Contains(view.Voters, view.Leader) && !slices.Contains(stopped(view.Active), view.Leader)
 }
 
+// running are the members whose process is neither down nor stands still.
+func running(view View) []int { return without(view.Members, stopped(view.Active)...) }
+
 // followers are the members that run and do not lead; nobody while no leader is known.
 func followers(view View) []int {
 	if !leading(view) {
 		return nil
 	}
-	return without(without(view.Members, view.Leader), stopped(view.Active)...)
+	return without(running(view), view.Leader)
 }
 
 // onLeader does something to the leader, once one is known; where the driver spares the leader, to
@@ -51,7 +56,7 @@ func onLeader(kind history.FaultKind) chooser {
 		if slices.Contains(view.Spared[kind], view.Leader) {
 			return onOneOf(view, random, kind, followers(view))
 		}
-		return once(random, history.Fault{Kind: kind, Members: []int{view.Leader}})
+		return once(usual(random), history.Fault{Kind: kind, Members: []int{view.Leader}})
 	}
 }
 
@@ -68,11 +73,11 @@ func onFollower(kind history.FaultKind) chooser {
 }
 
 func onOneOf(view View, random *rand.Rand, kind history.FaultKind, candidates []int) []step {
-	candidates = without(candidates, view.Spared[kind]...)
+	s, candidates := usual(random), without(candidates, view.Spared[kind]...)
 	if len(candidates) == 0 {
 		return nil
 	}
-	return once(random, history.Fault{Kind: kind, Members: []int{pick(random, candidates)}})
+	return once(s, history.Fault{Kind: kind, Members: []int{pick(random, candidates)}})
 }
 
 // blackout takes the power from everybody who can lose it, at the same moment.
@@ -90,33 +95,33 @@ func blackout(view View, random *rand.Rand) []step {
 
 func isolateLeader(mode history.CutMode) chooser {
 	return func(view View, random *rand.Rand) []step {
-		if !leading(view) || len(view.Members) == 1 {
+		if !leading(view) {
 			return nil
 		}
-		return once(random, cut(shapeIsolateLeader, mode, isolate(view, view.Leader)))
+		return once(usual(random), cut(shapeIsolateLeader, mode, isolate(view, view.Leader)))
 	}
 }
 
 // isolateFollowers cuts off a minority of members that do not lead, each by itself.
 func isolateFollowers(view View, random *rand.Rand) []step {
-	candidates := followers(view)
+	s, mode, candidates := usual(random), randomMode(random), followers(view)
 	if len(candidates) == 0 {
 		return nil
 	}
 	count := 1 + random.IntN(min(minority(view), len(candidates)))
 	chosen := shuffled(random, candidates)[:count]
 	slices.Sort(chosen)
-	return once(random, cut(shapeIsolateFollower, randomMode(random), isolate(view, chosen...)))
+	return once(s, cut(shapeIsolateFollower, mode, isolate(view, chosen...)))
 }
 
-// shaped cuts links in a shape; nothing if this ensemble is too small for it.
+// shaped cuts links in a shape.
 func shaped(shape string, links func(View, *rand.Rand) []history.Link) chooser {
 	return func(view View, random *rand.Rand) []step {
-		chosen := links(view, random)
+		s, mode, chosen := usual(random), randomMode(random), links(view, random)
 		if len(chosen) == 0 {
 			return nil
 		}
-		return once(random, cut(shape, randomMode(random), chosen))
+		return once(s, cut(shape, mode, chosen))
 	}
 }
 
@@ -125,41 +130,37 @@ func oneWayCut(view View, random *rand.Rand) []step {
 	if !leading(view) {
 		return nil
 	}
-	links := oneWay(view, random)
-	if len(links) == 0 {
-		return nil
-	}
-	return once(random, cut(shapeOneWay, history.Drop, links))
+	return once(usual(random), cut(shapeOneWay, history.Drop, oneWay(view, random)))
 }
 
-// flapping isolates one member again and again for a moment.
-func flapping(view View, random *rand.Rand) []step {
-	running := without(view.Members, stopped(view.Active)...)
-	if len(running) < 2 {
-		return nil
-	}
-	links, mode := isolate(view, pick(random, running)), randomMode(random)
-	plan := make([]step, flapsMin+random.IntN(flapsMax-flapsMin+1))
-	for i := range plan {
-		plan[i] = step{
-			fault: cut(shapeFlapping, mode, links),
-			hold:  between(random, flapMin, flapMax),
-			pause: between(random, flapMin, flapMax),
+// flapping isolates one member again and again for a moment: one of those among, as they are each time.
+func flapping(among func(View) []int) chooser {
+	return func(view View, random *rand.Rand) []step {
+		mode := randomMode(random)
+		plan := make([]step, flapsMin+random.IntN(flapsMax-flapsMin+1))
+		for i := range plan {
+			plan[i] = step{hold: between(random, flapMin, flapMax), pause: between(random, flapMin, flapMax)}
 		}
+		plan[len(plan)-1].pause = between(random, recoveryMin, recoveryMax)
+		candidates := among(view)
+		if len(candidates) == 0 {
+			return nil
+		}
+		links := isolate(view, pick(random, candidates))
+		for i := range plan {
+			plan[i].fault = cut(shapeFlapping, mode, links)
+		}
+		return plan
 	}
-	plan[len(plan)-1].pause = between(random, recoveryMin, recoveryMax)
-	return plan
 }
 
 // clientCut keeps all clients from one member.
 func clientCut(view View, random *rand.Rand) []step {
-	running := without(view.Members, stopped(view.Active)...)
-	if len(running) == 0 {
+	s, mode, candidates := usual(random), randomMode(random), running(view)
+	if len(candidates) == 0 {
 		return nil
 	}
-	return once(random, history.Fault{
-		Kind: history.ClientCut, Members: []int{pick(random, running)}, Mode: randomMode(random),
-	})
+	return once(s, history.Fault{Kind: history.ClientCut, Members: []int{pick(random, candidates)}, Mode: mode})
 }
 
 // rollingRestart stops and starts every member, each after the one before serves again.
@@ -173,28 +174,6 @@ func rollingRestart(view View, random *rand.Rand) []step {
 			serves: member,
 		})
 	}
-	if len(plan) > 0 {
-		plan[len(plan)-1].pause = between(random, recoveryMin, recoveryMax)
-	}
+	plan[len(plan)-1].pause = between(random, recoveryMin, recoveryMax)
 	return plan
-}
-
-// dealer draws from choosers like from a deck of cards that is shuffled anew when nothing in it fits
-// the moment, so that each gets its turn soon.
-func dealer(cards []chooser) chooser {
-	var deck []chooser
-	return func(view View, random *rand.Rand) []step {
-		for range 2 {
-			for i, card := range deck {
-				plan := card(view, random)
-				if len(plan) > 0 && fits(view, plan[0].fault) {
-					deck = slices.Delete(deck, i, i+1)
-					return plan
-				}
-			}
-			deck = slices.Clone(cards)
-			random.Shuffle(len(deck), func(i, j int) { deck[i], deck[j] = deck[j], deck[i] })
-		}
-		return nil
-	}
 }

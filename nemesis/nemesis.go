@@ -40,10 +40,17 @@ type Nemesis interface {
 	// Needs are the kinds of faults without which it is pointless. A nemesis that needs none (mixed) works with any
 	// subset.
 	Needs() []history.FaultKind
+	// Omits says what it would do with the kinds of faults that the driver can give, and cannot do to an
+	// ensemble of this size.
+	Omits(voters, members int, possible []history.FaultKind) []Omission
 	// Start returns the schedule that this seed gives, using only the kinds of faults that the driver
-	// can give.
+	// can give. Which faults it brings, how long each lasts and in which order comes from the seed; when
+	// each begins and which members it hits follows from who leads and runs.
 	Start(seed uint64, possible []history.FaultKind) Schedule
 }
+
+// Omission is something that a nemesis leaves out, and why.
+type Omission struct{ Name, Reason string }
 
 // Schedule is one nemesis at work.
 type Schedule interface {

@@ -162,6 +162,129 @@ func TestEqualSeedsAndViewsGiveEqualSchedules(t *testing.T) {
 	})
 }
 
+// chosen is what the seed says of a fault: all but its moment and the members that it hits.
+type chosen struct {
+	kind  history.FaultKind
+	shape string
+	mode  history.CutMode
+	hold  time.Duration
+}
+
+// chosenByLane lets a schedule run and returns what each of its lanes chose, in order.
+func chosenByLane(s Schedule, w *world) map[int][]chosen {
+	lanes := map[int][]chosen{}
+	w.run(watched(func(view View) Action {
+		action := s.Next(view)
+		if action.Inject == nil {
+			return action
+		}
+		for i, l := range s.(*schedule).lanes {
+			if f := l.step.fault; l.asked && alike(f, *action.Inject) {
+				lanes[i] = append(lanes[i], chosen{f.Kind, f.Shape, f.Mode, l.step.hold})
+				break
+			}
+		}
+		return action
+	}), 120*time.Second)
+	return lanes
+}
+
+type watched func(View) Action
+
+func (w watched) Next(view View) Action { return w(view) }
+
+// However long elections take, and whoever is elected: the same seed brings the same faults in the same order.
+func TestTheOrderOfFaultsComesFromTheSeedAlone(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.SampledFrom(All()).Filter(func(n Nemesis) bool { return n.Name() != "none" }).Draw(t, "nemesis")
+		voters, observers := rapid.IntRange(1, 7).Draw(t, "voters"), rapid.IntRange(0, 2).Draw(t, "observers")
+		seed := rapid.Uint64().Draw(t, "seed")
+		possible := rapid.SliceOfNDistinct(rapid.SampledFrom(everything), 1, len(everything), rapid.ID).Draw(t, "possible")
+		first := n.Start(seed, possible)
+		if first == (idle{}) {
+			return
+		}
+		elections := rapid.IntRange(0, 4000)
+		draw := func(label string) *world {
+			return newWorld(voters, observers, time.Duration(elections.Draw(t, label))*time.Millisecond)
+		}
+		quick := chosenByLane(first, draw("one election ms"))
+		slow := chosenByLane(n.Start(seed, possible), draw("another election ms"))
+		for lane := range max(1, n.(*scheduled).lanes) {
+			both := min(len(quick[lane]), len(slow[lane]))
+			require.Equal(t, quick[lane][:both], slow[lane][:both], "lane %d", lane)
+		}
+	})
+}
+
+func TestAnInjectionThatCameTooLateIsTriedAgainForTheNewLeader(t *testing.T) {
+	n, err := Get("partition-leader")
+	require.NoError(t, err)
+	schedule := n.Start(1, everything)
+	view := View{Now: time.Minute, Voters: []int{1, 2, 3}, Members: []int{1, 2, 3}, Leader: 2}
+	first := *schedule.Next(view).Inject
+	view.Leader = 3 // the harness noticed it too, and has let the injection be
+	view.Now += schedule.Next(view).Wait
+	second := *schedule.Next(view).Inject
+	require.Equal(t, first.Mode, second.Mode)
+	require.ElementsMatch(t, isolate(view, 3), second.Links)
+}
+
+func TestWhatAnEnsembleIsTooSmallForIsOmitted(t *testing.T) {
+	for name, test := range map[string]struct {
+		nemesis         string
+		voters, members int
+		want            []string
+	}{
+		"a ring of three":      {"partition-halves", 3, 3, []string{"majority-ring: it needs at least 4 voters, and this ensemble has 3"}},
+		"a ring of four":       {"partition-halves", 4, 4, nil},
+		"two voters":           {"partition-halves", 2, 3, []string{"bridge: it needs at least 3 voters, and this ensemble has 2", "majority-ring: it needs at least 4 voters, and this ensemble has 2"}},
+		"one alone":            {"partition-leader", 1, 1, []string{"isolate-leader: it needs at least 2 members, and this ensemble has 1"}},
+		"the leader is enough": {"kill-leader", 1, 1, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n, err := Get(test.nemesis)
+			require.NoError(t, err)
+			var omitted []string
+			for _, o := range n.Omits(test.voters, test.members, everything) {
+				omitted = append(omitted, o.Name+": "+o.Reason)
+			}
+			require.Equal(t, test.want, omitted)
+			require.Empty(t, n.Omits(test.voters, test.members, []history.FaultKind{history.ClientCut}), "what the driver refuses is said elsewhere")
+		})
+	}
+}
+
+// What is not omitted comes in its turn, in an ensemble of any size.
+func TestASingleServerSeesWhatItCanTake(t *testing.T) {
+	for name, want := range map[string]history.FaultKind{"kill-leader": history.Kill, "pause-leader": history.Pause, "power-loss": history.PowerLoss} {
+		n, err := Get(name)
+		require.NoError(t, err)
+		w := newWorld(1, 0, time.Second)
+		w.run(n.Start(1, everything), 20*time.Second)
+		require.NotEmpty(t, w.injected(), name)
+		require.Equal(t, want, w.injected()[0].Kind)
+	}
+}
+
+func TestFlappingOfFollowersSparesWhoLeadsByThen(t *testing.T) {
+	schedule := newSchedule("test", 1, 1, []card{flapFollower})
+	view := View{Now: time.Minute, Voters: []int{1, 2, 3}, Members: []int{1, 2, 3}, Leader: 1}
+	for id := range flapsMin {
+		fault := *schedule.Next(view).Inject
+		require.Equal(t, shapeFlapping, fault.Shape)
+		victim := fault.Links[0].From
+		require.NotEqual(t, view.Leader, victim, "flap %d isolates the leader", id)
+		fault.ID = id + 1
+		view.Active = []history.Fault{fault}
+		view.Now += schedule.Next(view).Wait
+		require.Equal(t, fault.ID, schedule.Next(view).Heal)
+		view.Active = nil
+		view.Leader = victim // it was elected
+		view.Now += schedule.Next(view).Wait
+	}
+}
+
 func TestFaultsAreBoundedAndHealedInTime(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n, w, seed := draw(t)

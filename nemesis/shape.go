@@ -98,23 +98,18 @@ func majorityRing(view View, random *rand.Rand) []history.Link {
 	return links
 }
 
-// bridge splits the voters into two halves that see each other only through one voter between them.
+// bridge splits the voters, of whom there must be three, into two halves that see each other only through
+// one voter between them.
 func bridge(view View, random *rand.Rand) []history.Link {
-	if len(view.Voters) < 3 {
-		return nil
-	}
 	rest := shuffled(random, view.Voters)[1:]
 	return bothWays(rest[:len(rest)/2], rest[len(rest)/2:])
 }
 
-// oneWay cuts one direction: what the leader says, what it hears, or one link.
+// oneWay cuts one direction: what the leader says, what it hears, or one link. There must be others.
 func oneWay(view View, random *rand.Rand) []history.Link {
-	others := without(view.Members, view.Leader)
-	if len(others) == 0 {
-		return nil
-	}
+	way, others := random.IntN(5), without(view.Members, view.Leader)
 	leader, one := []int{view.Leader}, []int{pick(random, others)}
-	switch random.IntN(5) {
+	switch way {
 	case 0:
 		return linksFrom(leader, others)
 	case 1:
