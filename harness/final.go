@@ -92,7 +92,7 @@ func (r *run) workloads() []workloads.Workload {
 // collect stops the members in order, brings their directories home, and records each final tree with
 // the digest of what is on its disk.
 func (r *run) collect(ctx context.Context, members string, stopObserving func()) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), collectTimeout)
+	ctx, cancel := context.WithTimeout(ctx, collectTimeout)
 	defer cancel()
 	r.phase(PhaseCollect)
 	stopObserving()

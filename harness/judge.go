@@ -201,8 +201,8 @@ func judgeAndStore(ctx context.Context, folder *results.Folder, run results.Run)
 		return nil, err
 	}
 	verdict, err := judge(ctx, folder, run, pictures)
-	if err != nil {
-		return nil, err
+	if err := errors.Join(err, ctx.Err()); err != nil {
+		return nil, err // nothing half judged is stored
 	}
 	if err := errors.Join(folder.SaveVerdict(*verdict), folder.SaveReports(run, *verdict)); err != nil {
 		return verdict, fmt.Errorf("store the verdict: %w", err)

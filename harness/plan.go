@@ -91,7 +91,8 @@ type Plan struct {
 	StrictSync  bool
 	StrictDisk  bool
 
-	// Interrupt, when closed, ends the load early: faults are healed, and what there is is judged.
+	// Interrupt, when closed, ends the start, the set-up or the load early: faults are healed, and what
+	// there is is judged.
 	Interrupt <-chan struct{}
 	// Progress is told now and then how the run goes. It must not block.
 	Progress func(Progress)

@@ -39,8 +39,9 @@ const (
 var errInterrupted = errors.New("it was interrupted")
 
 // Run carries out a plan and returns what was found. An error means that the plan makes no sense (a
-// UsageError) or that nothing could be stored; a run that fails later has the verdict "failed", and
-// what it recorded until then is kept and judged.
+// UsageError), that nothing could be stored, or that ctx ended: then everything is cleaned up at once,
+// and what was recorded is kept without being judged. A run that fails otherwise has the verdict
+// "failed", and what it recorded until then is kept and judged.
 func Run(ctx context.Context, plan Plan) (*results.Verdict, error) {
 	plan, err := plan.resolve()
 	if err != nil {
@@ -53,6 +54,11 @@ func Run(ctx context.Context, plan Plan) (*results.Verdict, error) {
 	if err != nil {
 		return nil, err
 	}
+	return carryOut(ctx, plan, choice)
+}
+
+// carryOut does a run by a driver, and judges and stores it.
+func carryOut(ctx context.Context, plan Plan, choice driver) (*results.Verdict, error) {
 	plan.Driver = choice.name
 	started := time.Now()
 	folder, err := results.Create(plan.Out, plan.Name, started)
@@ -69,13 +75,17 @@ func Run(ctx context.Context, plan Plan) (*results.Verdict, error) {
 	if failure != nil {
 		r.Record(history.Event{Time: writer.Now(), Kind: history.Note, Text: failurePrefix + failure.Error()})
 	}
-	// What was recorded is kept and judged, whatever happened: an ended context must not stop that.
-	ctx = context.WithoutCancel(ctx)
 	if err := errors.Join(writer.Close(), folder.SaveRun(r.record)); err != nil {
 		failure = errors.Join(failure, err)
 	}
 	plan.Progress(Progress{Phase: PhaseCheck})
 	verdict, err := judgeAndStore(ctx, folder, r.record)
+	if verdict == nil && ctx.Err() != nil {
+		if failure == nil {
+			failure = err
+		}
+		return nil, fmt.Errorf("the run was ended before it was judged; ordeal check %s judges what it recorded: %w", folder.Dir, failure)
+	}
 	if verdict == nil {
 		return nil, errors.Join(failure, err)
 	}
@@ -157,8 +167,10 @@ func (r *run) do(ctx context.Context) (failure error) {
 	r.phase(PhaseStart)
 	r.plan.Progress(Progress{Phase: PhaseStart, Detail: fmt.Sprintf("%s driver (%s), seed %d", r.driver.name, r.driver.reason, r.plan.Seed)})
 	members := filepath.Join(r.folder.Dir, results.MembersDir)
-	var err error
-	r.ensemble, err = r.driver.start(ctx, r.plan.spec(members, r.folder, r.notify))
+	err := r.untilInterrupted(ctx, func(ctx context.Context) (err error) {
+		r.ensemble, err = r.driver.start(ctx, r.plan.spec(members, r.folder, r.notify))
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("start the ensemble: %w", err)
 	}
@@ -180,16 +192,40 @@ func (r *run) do(ctx context.Context) (failure error) {
 		stop()
 		_ = group.Wait()
 	}()
-	return errors.Join(r.phases(ctx), r.collect(ctx, members, stop))
+	failure = r.phases(ctx)
+	if ctx.Err() != nil {
+		return failure // in a hurry: members are removed as they are
+	}
+	return errors.Join(failure, r.collect(ctx, members, stop))
+}
+
+// untilInterrupted does something that ends early when the plan is interrupted; the error then says so.
+func (r *run) untilInterrupted(ctx context.Context, do func(context.Context) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	var waiting sync.WaitGroup
+	waiting.Go(func() {
+		select {
+		case <-r.plan.Interrupt:
+			cancel(errInterrupted)
+		case <-ctx.Done():
+		}
+	})
+	err := do(ctx)
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		err = cause
+	}
+	cancel(nil)
+	waiting.Wait()
+	return err
 }
 
 // phases are those that need the ensemble up: from the first member that serves to the last read.
 func (r *run) phases(ctx context.Context) error {
-	if err := r.awaitServing(ctx); err != nil {
+	if err := r.untilInterrupted(ctx, r.awaitServing); err != nil {
 		return err
 	}
 	r.phase(PhaseSetup)
-	if err := r.setup(ctx); err != nil {
+	if err := r.untilInterrupted(ctx, r.setup); err != nil {
 		return fmt.Errorf("set up the workloads: %w", err)
 	}
 	r.phase(PhaseLoad)
@@ -200,10 +236,16 @@ func (r *run) phases(ctx context.Context) error {
 	failure := r.load(ctx, crowd)
 	r.phase(PhaseHeal)
 	// Even after a failure: what was recorded is worth more if the rest of the run is sound.
-	healing := r.faults.healAll(ctx)
+	var healing error
+	if ctx.Err() == nil {
+		healing = r.faults.healAll(ctx)
+	}
 	closing := r.endClients(ctx, crowd)
-	if failure != nil && !errors.Is(failure, errInterrupted) || healing != nil || ctx.Err() != nil {
-		return errors.Join(failure, healing, closing, context.Cause(ctx))
+	if ctx.Err() != nil {
+		return context.Cause(ctx) // what else failed did because of that
+	}
+	if failure != nil && !errors.Is(failure, errInterrupted) || healing != nil {
+		return errors.Join(failure, healing, closing)
 	}
 	r.phase(PhaseFinal)
 	return errors.Join(failure, closing, r.final(ctx))

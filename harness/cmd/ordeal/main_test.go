@@ -9,8 +9,14 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
+// interruptibleProgram is the variable with which this test binary is the program interruptible.
+const interruptibleProgram = "ORDEAL_TEST_INTERRUPTIBLE"
+
 // The scripts run this test binary as the program "ordeal".
 func TestMain(m *testing.M) {
+	if os.Getenv(interruptibleProgram) != "" {
+		interruptible()
+	}
 	testscript.Main(m, map[string]func(){"ordeal": main})
 }
 

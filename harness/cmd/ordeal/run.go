@@ -1,17 +1,12 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
-	"os/signal"
 	"strconv"
 	"strings"
-	"sync"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -37,7 +32,8 @@ func newRun() *cobra.Command {
 		Short: "Run an ensemble under load and faults, and judge what its clients saw",
 		Long: `Run an ensemble under load and faults, and judge what its clients saw. The run is stored in a folder
 with its history, verdict, report, logs and data directories. Results go to stdout, progress and logs
-to stderr. Ctrl-C once ends the load early, heals, and judges what there is; twice cleans up at once.`,
+to stderr. Ctrl-C once ends the load early, heals, and judges what there is; twice cleans up at once; a
+third time ends the program as it stands, and leaves the rest to ordeal clean.`,
 		Example: `  ordeal run
   ordeal run --implementation apache --driver process --nemesis kill-leader,partition-leader
   ordeal run --workload lock,queue --duration 2m --rate 100/s --seed 7
@@ -116,56 +112,6 @@ func runPlan(command *cobra.Command, plan harness.Plan, flags runFlags) error {
 		return err
 	}
 	return printVerdict(command.OutOrStdout(), errorOutput, verdict, flags.json)
-}
-
-// interrupts turns the first signal into words and a closed channel, and the second into the end of the
-// context. stop must be called: it waits for the goroutine.
-func interrupts(parent context.Context, out io.Writer, words string) (ctx context.Context, interrupt <-chan struct{}, stop func()) {
-	ctx, cancel := context.WithCancel(parent)
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
-	first := make(chan struct{})
-	var waiting sync.WaitGroup
-	waiting.Go(func() {
-		for times := 0; ; times++ {
-			select {
-			case <-ctx.Done():
-				return
-			case <-signals:
-			}
-			if times > 0 {
-				fmt.Fprintln(out, "interrupted again: cleaning up at once")
-				cancel()
-				return
-			}
-			fmt.Fprintln(out, words)
-			close(first)
-		}
-	})
-	return ctx, first, func() {
-		signal.Stop(signals)
-		cancel()
-		waiting.Wait()
-	}
-}
-
-// cancelled is a context that ends with the first signal, after some words. stop must be called.
-func cancelled(parent context.Context, out io.Writer, words string) (ctx context.Context, stop func()) {
-	ctx, interrupt, stopSignals := interrupts(parent, out, words)
-	ctx, cancel := context.WithCancel(ctx)
-	var waiting sync.WaitGroup
-	waiting.Go(func() {
-		select {
-		case <-interrupt:
-			cancel()
-		case <-ctx.Done():
-		}
-	})
-	return ctx, func() {
-		cancel()
-		waiting.Wait()
-		stopSignals()
-	}
 }
 
 // printVerdict prints the verdict document, or its words for people, and returns the exit code as an
