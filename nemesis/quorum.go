@@ -31,9 +31,10 @@ func stopsMembers(kind history.FaultKind) bool {
 }
 
 // fits tells whether a fault may be added to those that are on: it touches only members that there
-// are, stops none twice, stops a minority at most, and leaves some voter that could lead: one that
-// runs and is linked, both ways, with a majority of running voters. A power loss of everybody who can
-// lose it is meant to leave nobody else; it fits where nothing else is stopped.
+// are, stops none twice, cuts something that is not cut already, stops a minority at most, and leaves
+// some voter that could lead: one that runs and is linked, both ways, with a majority of running voters.
+// A power loss of everybody who can lose it is meant to leave nobody else; it fits where nothing else is
+// stopped.
 func fits(view View, fault history.Fault) bool {
 	before := stopped(view.Active)
 	for _, member := range fault.Members {
@@ -46,6 +47,9 @@ func fits(view View, fault history.Fault) bool {
 		if slices.Contains(view.Spared[fault.Kind], member) {
 			return false
 		}
+	}
+	if addsNothing(view.Active, fault) {
+		return false
 	}
 	for _, link := range fault.Links {
 		if !slices.Contains(view.Members, link.From) || !slices.Contains(view.Members, link.To) {
@@ -90,6 +94,19 @@ func couldLead(view View, leader int, down []int, faults []history.Fault) bool {
 		}
 	}
 	return followers > len(view.Voters)/2
+}
+
+// addsNothing tells whether a fault cuts only what others have cut already.
+func addsNothing(on []history.Fault, fault history.Fault) bool {
+	switch fault.Kind {
+	case history.Cut:
+		return !slices.ContainsFunc(fault.Links, func(l history.Link) bool { return !isCut(on, l.From, l.To) })
+	case history.ClientCut:
+		return !slices.ContainsFunc(fault.Members, func(member int) bool {
+			return !slices.ContainsFunc(on, func(f history.Fault) bool { return f.Kind == history.ClientCut && slices.Contains(f.Members, member) })
+		})
+	}
+	return false
 }
 
 func isCut(faults []history.Fault, from, to int) bool {
