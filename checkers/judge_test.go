@@ -292,7 +292,12 @@ func TestSessionOrder(t *testing.T) {
 func TestWatches(t *testing.T) {
 	watch := ask(history.Get)
 	watch.Watch = true
-	armed := func() *script { return new(script).op(1, 0, 1, watch, done(5, 1, "a")) }
+	// Another session's watch fires as it should, so that there is something to judge in any case.
+	armed := func() *script {
+		return new(script).op(5, 0, 0, watch, done(5, 1, "a")).
+			event(0, history.Event{Kind: history.WatchFired, SessionID: ownerName(5), Watch: &history.Watch{Type: "changed", Path: "/a"}}).
+			op(1, 0, 1, watch, done(5, 1, "a"))
+	}
 	fired := history.Event{Kind: history.WatchFired, SessionID: "0x1", Watch: &history.Watch{Type: "changed", Path: "/a"}}
 	resumed := history.Event{Kind: history.Session, SessionID: "0x1", State: history.Resumed}
 	for name, c := range map[string]struct {
@@ -314,6 +319,49 @@ func TestWatches(t *testing.T) {
 			require.Equal(t, c.verdict, r.Verdict, "%q", r.Evidence)
 		})
 	}
+}
+
+// TestWatchOrder: session 2 watches /p/0 and then /p/1 on a server that has applied zxid 3, and is told of /p/0
+// before /p/1, while acknowledged writes say that /p/1 changed first. What happened before may explain it.
+func TestWatchOrder(t *testing.T) {
+	on := func(path string, r history.Request) history.Request {
+		r.Path = path
+		return r
+	}
+	watch := ask(history.Get)
+	watch.Watch = true
+	ephemeral := create("e")
+	ephemeral.Ephemeral = true
+	for name, c := range map[string]struct {
+		before  func(s *script) *script
+		verdict Verdict
+	}{
+		"nothing": {func(s *script) *script { return s }, Violation},
+		"a write that the server had not applied":    {func(s *script) *script { return s.op(1, 6, 7, on("/p/0", set("c")), done(4, 1, "")) }, Valid},
+		"a write that it had applied":                {func(s *script) *script { return s.op(1, 6, 7, on("/p/0", set("c")), done(3, 1, "")) }, Violation},
+		"a write of unknown outcome":                 {func(s *script) *script { return s.op(3, 6, 7, on("/p/0", set("c")), lost) }, Valid},
+		"a multi of unknown outcome":                 {func(s *script) *script { return s.op(3, 6, 7, multiOf(on("/p/0", set("c"))), lost) }, Valid},
+		"it is an ephemeral, whose session may end":  {func(s *script) *script { return s.op(3, 6, 7, on("/p/0", ephemeral), done(3, 0, "")) }, Valid},
+		"a write of unknown outcome of another path": {func(s *script) *script { return s.op(3, 6, 7, on("/p/2", set("c")), lost) }, Violation},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := c.before(new(script)).
+				op(2, 8, 9, on("/p/0", watch), done(3, 0, "a")).op(2, 10, 11, on("/p/1", watch), done(3, 0, "a")).
+				op(1, 12, 13, on("/p/1", set("d")), done(5, 1, "")).op(1, 14, 15, on("/p/0", set("e")), done(6, 2, ""))
+			for i, path := range []string{"/p/0", "/p/1"} {
+				s.event(16+i, history.Event{Kind: history.WatchFired, Client: 2, SessionID: ownerName(2), Watch: &history.Watch{Type: "changed", Path: path}})
+			}
+			r := judgeAlone(t, "watches", s, Options{})
+			require.Equal(t, c.verdict, r.Verdict, "%q %s", r.Evidence, r.Reason)
+		})
+	}
+}
+
+// TestWatchesWithoutAChangeAreNothing: watches that nothing could fire show nothing.
+func TestWatchesWithoutAChangeAreNothing(t *testing.T) {
+	watch := ask(history.Get)
+	watch.Watch = true
+	require.True(t, judgeAlone(t, "watches", new(script).op(1, 0, 1, watch, done(5, 1, "a")), Options{Workloads: []string{"watch"}}).Empty)
 }
 
 func TestHealth(t *testing.T) {

@@ -19,10 +19,10 @@ var watches = &guarantee{
 	describe:  "a watch fires once, in the order of changes, before the session sees newer state, and is never lost",
 	promise:   "A watch fires once, in order, before any read shows what came after it, and is not lost across reconnects.",
 	workloads: []string{"watch", "lock"},
-	nothing:   "no watch was left",
+	nothing:   "no watch was left on what changed",
 	start: func(options Options) judge {
 		return &watchJudge{memory: newMemory(options), sessions: map[string]*watching{}, changes: map[string][]change{},
-			children: map[string][]change{}, doubtful: map[string]bool{}, watched: map[string]bool{}}
+			children: map[string][]change{}, latest: map[watchedList]change{}, doubtful: map[string]bool{}, watched: map[string]bool{}}
 	},
 }
 
@@ -42,12 +42,22 @@ type armed struct {
 	eventZxid int64 // of the event, if it says so
 	resumed   bool  // the session was resumed on another connection meanwhile
 	told      bool  // that it was late is in evidence already
+	load      bool
+	// behind is true if the server had not applied all that had changed before anybody watched: which of
+	// those changes fired it is not known.
+	behind bool
 }
 
 // change is an acknowledged write.
 type change struct {
 	zxid int64
 	by   string
+}
+
+// watchedList is what a watch is on: a znode, or its list of children.
+type watchedList struct {
+	path  string
+	child bool
 }
 
 // watching is what a session waits for.
@@ -66,6 +76,9 @@ type watchJudge struct {
 	order    [][]*armed          // fired, by session
 	changes  map[string][]change // of a path itself
 	children map[string][]change // of a path's list of children
+	// latest is the newest change of what nobody watched yet: a server that is behind applies it only after
+	// a watch was left.
+	latest map[watchedList]change
 	// doubtful are paths that may have changed in a way that no acknowledged write shows: by a write of
 	// unknown outcome, or by the end of a session that had ephemeral znodes there.
 	doubtful map[string]bool
@@ -77,7 +90,7 @@ func (j *watchJudge) event(e history.Event) {
 	switch e.Kind {
 	case history.Call:
 		if e.Request != nil && e.Request.Watch {
-			j.watched[e.Request.Path] = true
+			j.watch(e.Request.Path)
 		}
 	case history.WatchFired:
 		if e.Watch != nil {
@@ -91,9 +104,24 @@ func (j *watchJudge) event(e history.Event) {
 					a.resumed = true
 				}
 			}
-		case history.Expired:
+		case history.Expired, history.Abandoned:
 			j.end(e.SessionID)
 		}
+	}
+}
+
+// watch begins to keep the changes of a path.
+func (j *watchJudge) watch(path string) {
+	const each = 100 // bytes that a path costs beside its name
+	if j.watched[path] || !j.memory.take(each+len(path)) {
+		return
+	}
+	j.watched[path] = true
+	if c, ok := j.latest[watchedList{path, false}]; ok {
+		j.changes[path] = append(j.changes[path], c)
+	}
+	if c, ok := j.latest[watchedList{path, true}]; ok {
+		j.children[path] = append(j.children[path], c)
 	}
 }
 
@@ -193,8 +221,8 @@ func (j *watchJudge) arm(op operation, w *watching) {
 	if table[op.request.Path] != nil || !j.memory.take(each) {
 		return
 	}
-	j.judged++
-	table[op.request.Path] = &armed{path: op.request.Path, child: child, absent: absent, zxid: op.result.Zxid,
+	table[op.request.Path] = &armed{load: op.load, behind: j.latest[watchedList{op.request.Path, child}].zxid > op.result.Zxid,
+		path: op.request.Path, child: child, absent: absent, zxid: op.result.Zxid,
 		session: op.session, operation: op.id, at: op.ret}
 }
 
@@ -260,27 +288,24 @@ func (j *watchJudge) changed(op operation) {
 			path = result.Path
 		}
 		structure := request.Kind == history.Create || request.Kind == history.Delete
-		if !structure && request.Kind != history.Set || !j.watched[path] && !j.watched[parent(path)] {
+		if !structure && request.Kind != history.Set {
 			return
 		}
-		if request.Ephemeral {
-			j.doubtful[path], j.doubtful[parent(path)] = true, true
+		unknown := op.result.Outcome == history.Unknown
+		if unknown || op.ok() && ephemeralBy(request, result) {
+			j.doubt(path)
+			j.doubt(parent(path))
 		}
-		if op.result.Outcome == history.Unknown {
-			j.doubtful[path], j.doubtful[parent(path)] = true, true
-			return
-		}
-		const each = 100 // bytes that a change costs
-		if !op.ok() || !j.memory.take(each) {
+		if unknown || !op.ok() {
 			return
 		}
 		c := change{zxid: writeZxid(op, request, result), by: op.short()}
-		j.changes[path] = append(j.changes[path], c)
+		j.note(watchedList{path, false}, c)
 		if structure {
-			j.children[parent(path)] = append(j.children[parent(path)], c)
+			j.note(watchedList{parent(path), true}, c)
 		}
 		if request.Kind == history.Delete {
-			j.children[path] = append(j.children[path], c)
+			j.note(watchedList{path, true}, c)
 		}
 	}
 	if op.request.Kind != history.Multi {
@@ -296,6 +321,31 @@ func (j *watchJudge) changed(op operation) {
 	}
 }
 
+// note keeps a change of what somebody watches, and the newest one of what nobody does.
+func (j *watchJudge) note(on watchedList, c change) {
+	const each = 200 // bytes that a change costs
+	last, known := j.latest[on]
+	switch {
+	case !j.watched[on.path]:
+		if c.zxid > last.zxid && (known || j.memory.take(each+len(on.path))) {
+			j.latest[on] = c
+		}
+	case !j.memory.take(each):
+	case on.child:
+		j.children[on.path] = append(j.children[on.path], c)
+	default:
+		j.changes[on.path] = append(j.changes[on.path], c)
+	}
+}
+
+// doubt notes that a path may have changed without an acknowledgement.
+func (j *watchJudge) doubt(path string) {
+	const each = 60 // bytes that a path costs beside its name
+	if !j.doubtful[path] && j.memory.take(each+len(path)) {
+		j.doubtful[path] = true
+	}
+}
+
 func (j *watchJudge) finish(context.Context) Result {
 	for _, id := range slices.Sorted(maps.Keys(j.sessions)) {
 		j.end(id)
@@ -306,6 +356,9 @@ func (j *watchJudge) finish(context.Context) Result {
 		}
 	}
 	for _, a := range j.done {
+		if _, changed := j.firstChange(a); a.load && (changed || a.fired) {
+			j.judged++
+		}
 		j.lost(a)
 	}
 	for _, fired := range j.order {
@@ -362,7 +415,7 @@ func (j *watchJudge) inOrder(fired []*armed) {
 	var lastZxid int64
 	for _, a := range fired {
 		zxid := a.eventZxid
-		if c, ok := j.firstChange(a); zxid == 0 && ok && !j.doubtful[a.path] && !a.resumed {
+		if c, ok := j.firstChange(a); zxid == 0 && ok && !j.doubtful[a.path] && !a.resumed && !a.behind {
 			zxid = c.zxid
 		}
 		if zxid == 0 {
