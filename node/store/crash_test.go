@@ -177,3 +177,31 @@ func shared(a, b []int64) int {
 	}
 	return n
 }
+
+// killed makes the machine go on with all that the process had handed to it, as after kill -9.
+func (m *memoryFS) killed() {
+	m.crashed, m.crashAt = false, 0
+	clear(m.locked)
+}
+
+// TestWhatAStartFindsStays kills the server at every operation on the disk, starts it again, and loses the
+// power then: what the server has found, and may have promised others by, is still there.
+func TestWhatAStartFindsStays(t *testing.T) {
+	for crashAt := 1; ; crashAt++ {
+		files := newMemoryFS()
+		files.crashAt = crashAt
+		if _, _, finished := live(t, files, false); finished {
+			require.Greater(t, crashAt, 50, "the test expects to see many operations")
+			break
+		}
+		files.killed()
+		s, found, err := Open(testOptions(files))
+		require.NoError(t, err, "killed at operation %d", crashAt)
+		after := files.afterCrash(loseAll, false)
+		require.NoError(t, s.Close())
+		_, left := openTest(t, testOptions(after))
+		sameTree(t, found.Tree, left.Tree)
+		require.Equal(t, found.AcceptedEpoch, left.AcceptedEpoch, "killed at operation %d", crashAt)
+		require.Equal(t, found.CurrentEpoch, left.CurrentEpoch, "killed at operation %d", crashAt)
+	}
+}

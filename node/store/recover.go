@@ -31,6 +31,14 @@ type directories struct {
 	sorted bool
 }
 
+// all are the folders, each once.
+func (d *directories) all() []string {
+	if d.snapshots == d.logs {
+		return []string{d.snapshots}
+	}
+	return []string{d.snapshots, d.logs}
+}
+
 // replayed is what a snapshot and the log after it add up to.
 type replayed struct {
 	base      *loadedSnapshot

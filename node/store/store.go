@@ -179,11 +179,7 @@ func (s *Store) open() (*disk.State, error) {
 }
 
 func (s *Store) lock() error {
-	dirs := []string{s.directories.snapshots}
-	if s.directories.logs != s.directories.snapshots {
-		dirs = append(dirs, s.directories.logs)
-	}
-	for _, dir := range dirs {
+	for _, dir := range s.directories.all() {
 		if err := s.directories.files.MakeDir(dir); err != nil {
 			return err
 		}
@@ -305,12 +301,18 @@ func (s *Store) repair(r *replayed) error {
 	return s.secure(r)
 }
 
-// secure makes what was recovered durable. After a kill the log's last entries may stand in the page
-// cache only, but a server that starts with them answers for them: it votes and leads by them.
+// secure makes what was recovered durable. After a kill the log's last entries, and the last file that
+// got its name, an epoch's for instance, may stand in the page cache only, but a server that starts with
+// them answers for them: it votes, accepts and leads by them.
 func (s *Store) secure(r *replayed) error {
 	d := s.directories
 	if s.options.NoForceSync {
 		return nil
+	}
+	for _, dir := range d.all() {
+		if err := d.files.SyncDir(dir); err != nil {
+			return fmt.Errorf("sync %s: %w", dir, err)
+		}
 	}
 	from := int64(0)
 	if r.base != nil {
