@@ -17,11 +17,18 @@ func standard(seed uint64) Config {
 }
 
 // BenchmarkSeed is a seed with a minute of load, with all invariants and checkers.
-func BenchmarkSeed(b *testing.B) {
+func BenchmarkSeed(b *testing.B) { benchmarkSeeds(b, modelDisks) }
+
+// BenchmarkSeedOnFiles is the same with the server's real store.
+func BenchmarkSeedOnFiles(b *testing.B) { benchmarkSeeds(b, fileDisks) }
+
+func benchmarkSeeds(b *testing.B, disk string) {
 	events, virtual := 0, time.Duration(0)
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		outcome := Run(standard(uint64(i)), Observation{})
+		config := standard(uint64(i))
+		config.Disk = disk
+		outcome := Run(config, Observation{})
 		if outcome.Violation != nil {
 			b.Fatalf("seed %d: %v", i, outcome.Violation)
 		}

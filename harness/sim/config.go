@@ -47,6 +47,7 @@ type Config struct {
 	FastReads      bool    // plain reads are answered beside the pipeline, as the server does
 	LeaderServes   bool
 
+	Disk    string        // modelDisks or fileDisks; empty for the former
 	Latency time.Duration // a packet's usual time
 	Jitter  time.Duration // up to so much is added, by chance that is no decision
 	Fsync   time.Duration // a sync's usual time
@@ -130,6 +131,7 @@ func Draw(seed uint64, options Options) Config {
 		c.Strategy = Swarm
 	}
 	c.drawFaults(r)
+	c.drawDisk(seed)
 	names := workloads.Names()
 	c.Workload = names[r.IntN(len(names))]
 	if description, known := defect.Find(defect.Name(options.Defect)); known {
@@ -141,6 +143,23 @@ func Draw(seed uint64, options Options) Config {
 	}
 	return c
 }
+
+// drawDisk draws what the members' disks are, and what befalls them besides.
+func (c *Config) drawDisk(seed uint64) {
+	r := rand.New(rand.NewPCG(seed, 0x6469736b)) // "disk"
+	// Under the mistake of going on after an error it is the model that goes on.
+	if r.IntN(filesOneIn) == 0 && c.Defect != string(defect.GoOnAfterDiskError) {
+		c.Disk = fileDisks
+	}
+	for _, kind := range diskFaults {
+		if c.Strategy == Walk || r.IntN(3) == 0 {
+			c.Faults = append(c.Faults, kind)
+		}
+	}
+}
+
+// filesOneIn is how rarely a seed has the real store on its members' disks, which takes a little more time.
+const filesOneIn = 2
 
 // limit applies what the caller fixed.
 func (c *Config) limit(options Options) {
@@ -208,7 +227,7 @@ func (c *Config) fields() []field {
 		{"tick-time", &c.TickTime}, {"init-limit", &c.InitLimit}, {"sync-limit", &c.SyncLimit},
 		{"session-timeout", &c.SessionTimeout}, {"snap-count", &c.SnapCount}, {"commit-log", &c.CommitLog},
 		{"size-factor", &c.SizeFactor}, {"fast-reads", &c.FastReads}, {"leader-serves", &c.LeaderServes},
-		{"latency", &c.Latency}, {"jitter", &c.Jitter}, {"fsync", &c.Fsync}, {"drift", &c.Drift},
+		{"disk", &c.Disk}, {"latency", &c.Latency}, {"jitter", &c.Jitter}, {"fsync", &c.Fsync}, {"drift", &c.Drift},
 		{"workload", &c.Workload}, {"clients", &c.Clients}, {"rate", &c.Rate}, {"load", &c.Load},
 	}
 }
@@ -280,6 +299,9 @@ func (c *Config) check() error {
 		return fmt.Errorf("clients %d, rate %g, load %v: 1 to %d clients, a rate above 0, a load of up to %v", c.Clients, c.Rate, c.Load, clientsMax, loadMax)
 	case c.Latency <= 0 || c.Fsync <= 0 || c.Jitter < 0 || c.Drift < 0 || c.Drift > 200:
 		return fmt.Errorf("latency %v, fsync %v, jitter %v, drift %d: none may be negative, the first two not 0", c.Latency, c.Fsync, c.Jitter, c.Drift)
+	}
+	if c.Disk != "" && c.Disk != modelDisks && c.Disk != fileDisks {
+		return fmt.Errorf("disk %q: %s or %s", c.Disk, modelDisks, fileDisks)
 	}
 	if _, err := workloads.Get(c.Workload); err != nil {
 		return err

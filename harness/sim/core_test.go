@@ -83,7 +83,7 @@ func inspect(t *testing.T, name string) {
 
 // ordered is what may range over a map, since the order shows nowhere: each with the reason.
 var ordered = map[string]string{
-	"sim":      "forgets entries, or adds up",
+	"sim":      "forgets entries, collects and sorts, or adds up",
 	"quorum":   "adds up",
 	"tree":     "collects and sorts, or adds up",
 	"pipeline": "collects and sorts, or asks all alike",

@@ -15,7 +15,10 @@
 //	faults.go     what a fault does, when it begins and ends; drawing them from a seed
 //	world.go      the clock, the queue of events, the hash over all of them
 //	member.go     a server: a peer.Peer, its boots and its crashes
-//	disk.go       the model of a member's disk
+//	disk.go       what a disk of a member does, and what makes it fail
+//	modeldisk.go  a quick model of one
+//	storedisk.go  the servers' real store, over
+//	files.go      a file system that forgets what was not synced, in part or in whole
 //	network.go    links between members, and between clients and members
 //	client.go     a client: a session driving a workload's machine
 //	invariants.go what is checked at every event, on the inside

@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"time"
 
-	"ordeal/node/disk"
 	"ordeal/node/jute"
 	"ordeal/results/history"
 )
@@ -28,28 +27,33 @@ type Fault struct {
 	For    time.Duration
 	// Keep is how many of a hundred un-synced entries survive a loss of power.
 	Keep int
+	// Files are those that a fault of a disk is about; empty for all.
+	Files fileKind
 	// By is how slow something gets, or how far a clock jumps.
 	By time.Duration
 }
 
 // The kinds of faults.
 const (
-	faultCrash      = "crash"       // the process ends: what it wrote stays
-	faultPower      = "power"       // and what was not synced is lost
-	faultStop       = "stop"        // the process ends as it was asked to
-	faultPause      = "pause"       // it stands still
-	faultIsolate    = "isolate"     // nothing passes from and to all other members
-	faultDeafen     = "deafen"      // nothing passes to it
-	faultSilence    = "silence"     // nothing passes from it
-	faultCut        = "cut"         // nothing passes from one member to another
-	faultReset      = "reset"       // all its connections break
-	faultClientCut  = "client-cut"  // no client reaches it
-	faultSlowLink   = "slow-link"   // packets from one member to another take long
-	faultSlowDisk   = "slow-disk"   // syncs take long
-	faultStuckDisk  = "stuck-disk"  // operations on the disk stand still
-	faultBrokenDisk = "broken-disk" // writes and syncs fail: the disk is full or broken
-	faultJump       = "jump"        // its clock on the wall jumps
-	faultTurns      = "turns"       // drawn only: other members are out of reach each time
+	faultCrash       = "crash"        // the process ends: what it wrote stays
+	faultPower       = "power"        // and what was not synced is lost
+	faultStop        = "stop"         // the process ends as it was asked to
+	faultPause       = "pause"        // it stands still
+	faultIsolate     = "isolate"      // nothing passes from and to all other members
+	faultDeafen      = "deafen"       // nothing passes to it
+	faultSilence     = "silence"      // nothing passes from it
+	faultCut         = "cut"          // nothing passes from one member to another
+	faultReset       = "reset"        // all its connections break
+	faultClientCut   = "client-cut"   // no client reaches it
+	faultSlowLink    = "slow-link"    // packets from one member to another take long
+	faultSlowDisk    = "slow-disk"    // syncs take long
+	faultStuckDisk   = "stuck-disk"   // operations on the disk stand still
+	faultBrokenDisk  = "broken-disk"  // writes and syncs fail
+	faultFullDisk    = "full-disk"    // writes fail
+	faultFailingSync = "failing-sync" // syncs fail
+	faultRot         = "rot"          // the process ends, and until its next start a byte of its files changes
+	faultJump        = "jump"         // its clock on the wall jumps
+	faultTurns       = "turns"        // drawn only: other members are out of reach each time
 )
 
 // faultKinds are what a seed draws from; "ambush" waits for a point, "blackout" is power for all.
@@ -58,6 +62,9 @@ var faultKinds = []string{
 	faultClientCut, faultSlowLink, faultSlowDisk, faultStuckDisk, faultBrokenDisk, faultJump, "ambush", "blackout",
 	faultTurns,
 }
+
+// diskFaults are what a seed draws from besides, whose kinds of files differ.
+var diskFaults = []string{faultFullDisk, faultFailingSync, faultRot}
 
 // points are the moments at which an end hurts most.
 var points = []string{
@@ -84,6 +91,9 @@ func (f *Fault) String() string {
 	}
 	if f.Keep != 0 {
 		text += fmt.Sprintf(" keep %d", f.Keep)
+	}
+	if f.Files != "" {
+		text += " files " + string(f.Files)
 	}
 	if f.By != 0 {
 		text += fmt.Sprintf(" by %v", f.By)
@@ -119,7 +129,7 @@ func parseFault(words []string) (*Fault, error) {
 		case "at":
 			f.Point = take()
 			f.Nth, err = strconv.Atoi(take())
-			if !slices.Contains(points, f.Point) {
+			if !slices.Contains(points, f.Point) && !slices.Contains(fileOperations, f.Point) {
 				return nil, fmt.Errorf("fault: unknown point %q", f.Point)
 			}
 		case whoMember:
@@ -131,12 +141,17 @@ func parseFault(words []string) (*Fault, error) {
 			f.Other, err = strconv.Atoi(take())
 		case "keep":
 			f.Keep, err = strconv.Atoi(take())
+		case "files":
+			f.Files = fileKind(take())
+			if !slices.Contains(fileKinds, f.Files) {
+				return nil, fmt.Errorf("fault: unknown kind of files %q", f.Files)
+			}
 		case "by":
 			f.By, err = time.ParseDuration(take())
 		case "for":
 			f.For, err = time.ParseDuration(take())
 		default:
-			if !slices.Contains(faultKinds, word) {
+			if !slices.Contains(faultKinds, word) && !slices.Contains(diskFaults, word) {
 				return nil, fmt.Errorf("fault: unknown word %q", word)
 			}
 			f.Kind = word
@@ -150,6 +165,9 @@ func parseFault(words []string) (*Fault, error) {
 	}
 	return f, nil
 }
+
+// fileAmbushes is at the latest how many changes of files of one sort later a fault strikes.
+const fileAmbushes = 40
 
 // drawFaultList draws the faults of a seed.
 func drawFaultList(c *Config, from, to time.Duration) []*Fault {
@@ -224,12 +242,19 @@ func drawFault(r *rand.Rand, c *Config, kind string, at, to time.Duration) *Faul
 	case "ambush":
 		f.Kind = pickOne(r, faultPower, faultPower, faultCrash, faultIsolate, faultPause, faultReset, faultBrokenDisk, faultSilence, faultDeafen, faultStuckDisk)
 		f.Point, f.Nth = points[r.IntN(len(points))], 1+r.IntN(1+r.IntN(8))
+		if c.Disk == fileDisks && r.IntN(2) == 0 {
+			f.Point, f.Nth = fileOperations[r.IntN(len(fileOperations))], 1+r.IntN(1+r.IntN(fileAmbushes))
+		}
 		f.Who, f.Member = pickOne(r, whoSender, whoReceiver, whoReceiver, whoAll), 0
 		if f.Who == whoAll && f.Kind != faultPower {
 			f.Who = whoReceiver
 		}
 	}
 	switch f.Kind {
+	case faultFullDisk, faultFailingSync:
+		f.Files = pickOne(r, "", logFiles, snapshotFiles, epochFiles)
+	case faultRot:
+		f.Files = pickOne(r, logFiles, logFiles, snapshotFiles, snapshotFiles, epochFiles)
 	case faultPower:
 		f.Keep = pickOne(r, 0, 0, 30, 60, 100)
 	case faultCut, faultSlowLink:
@@ -252,7 +277,7 @@ func drawFault(r *rand.Rand, c *Config, kind string, at, to time.Duration) *Faul
 type ambush struct {
 	fault  *Fault
 	packet int32 // 0: a disk operation
-	disk   string
+	word   string
 	seen   int
 }
 
@@ -266,20 +291,20 @@ func (w *World) lay(f *Fault) {
 			w.befall(f, w.victims(f, nil, nil))
 			return
 		}
-		a := &ambush{fault: f, disk: f.Point}
+		a := &ambush{fault: f, word: f.Point}
 		for packet := jute.PacketRequest; packet <= jute.PacketInformAndActivate; packet++ {
 			if jute.PacketName(packet) == f.Point {
-				a.packet, a.disk = packet, ""
+				a.packet, a.word = packet, ""
 			}
 		}
 		w.ambushes = append(w.ambushes, a)
 	})
 }
 
-// spring lets ambushes strike: packet is what arrived, or operation what a disk has done.
-func (w *World) spring(packet int32, operation disk.Kind, from, to *member) {
+// spring lets ambushes strike: packet is what arrived, or 0 and word what a disk has done.
+func (w *World) spring(packet int32, word string, from, to *member) {
 	for i, a := range w.ambushes {
-		if a.packet != packet || packet == 0 && a.disk != diskNames[operation] {
+		if a.packet != packet || packet == 0 && a.word != word {
 			continue
 		}
 		if a.seen++; a.seen < a.fault.Nth {
@@ -403,17 +428,21 @@ func (m *member) suffer(f *Fault) (end func()) {
 		v.slow += f.By
 		return func() { v.slow -= f.By }
 	case faultSlowDisk:
-		m.disk.slow += f.By
-		return func() { m.disk.slow -= f.By }
+		m.disk.troubles().slow += f.By
+		return func() { m.disk.troubles().slow -= f.By }
 	case faultStuckDisk:
-		m.disk.stuck++
+		m.disk.troubles().stuck++
 		return func() { m.disk.release() }
-	case faultBrokenDisk:
-		m.disk.broken++
+	case faultBrokenDisk, faultFullDisk, faultFailingSync:
+		m.disk.troubles().begin(f)
 		return func() {
-			m.disk.broken--
+			m.disk.troubles().end(f)
 			m.boot() // if it ended because of it
 		}
+	case faultRot:
+		m.crash(false, 0)
+		m.disk.rot(f.Files, mix(w.source.chance^uint64(f.At)))
+		return m.boot
 	case faultJump:
 		m.wallOffset += f.By.Milliseconds()
 		return nothing

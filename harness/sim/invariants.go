@@ -27,6 +27,8 @@ var insideGuarantees = map[string]string{
 	"no-livelock":       "An ensemble comes to rest: events do not follow one another without end.",
 	"serves-history":    "A member serves once it has applied all that its leader's epoch began with.",
 	"epoch-has-history": "Who joins an epoch on disk has all that it began with on disk.",
+	"synced-survives":   "What a member's store has reported as done is there when it starts again.",
+	"recovers":          "A member starts with whatever a crash has left on its disk, unless something rotted there.",
 	"elected":           "Who begins to lead has the votes of a quorum.",
 	"no-usurper":        "A member that comes back to an ensemble with a leader follows it.",
 	"leader-starts":     "A leader whose NEWLEADER a quorum has acknowledged leads.",
@@ -65,10 +67,10 @@ func newInvariants() invariants {
 }
 
 // appending sees an entry that is about to be logged.
-func (c *invariants) appending(w *World, d *modelDisk, entry disk.Entry) {
-	end := d.end()
+func (c *invariants) appending(w *World, m *member, entry disk.Entry) {
+	end := m.disk.end()
 	if entry.Zxid <= end {
-		w.broken("zxids-rise", "member %d logs %s after %s", d.owner.id, zxidWord(entry.Zxid), zxidWord(end))
+		w.broken("zxids-rise", "member %d logs %s after %s", m.id, zxidWord(entry.Zxid), zxidWord(end))
 		return
 	}
 	// Behind a leader's snapshot at the start of its epoch the transaction before is not known.
@@ -79,21 +81,54 @@ func (c *invariants) appending(w *World, d *modelDisk, entry disk.Entry) {
 		return
 	}
 	if !bytes.Equal(seen.payload, entry.Payload) {
-		w.broken("one-log", "transaction %s has other contents at member %d than elsewhere", zxidWord(entry.Zxid), d.owner.id)
+		w.broken("one-log", "transaction %s has other contents at member %d than elsewhere", zxidWord(entry.Zxid), m.id)
 	}
 	switch {
 	case !before.known:
 	case !seen.known:
 		c.logged[entry.Zxid] = before
 	case seen.before != end:
-		w.broken("one-log", "transaction %s stands behind %s at member %d, and behind %s elsewhere", zxidWord(entry.Zxid), zxidWord(end), d.owner.id, zxidWord(seen.before))
+		w.broken("one-log", "transaction %s stands behind %s at member %d, and behind %s elsewhere", zxidWord(entry.Zxid), zxidWord(end), m.id, zxidWord(seen.before))
+	}
+}
+
+// recovered looks at what a member's store has read back: nothing but what was logged under its zxid, and
+// a tree that goes with the last one.
+func (c *invariants) recovered(w *World, m *member, state *disk.State) {
+	for _, entry := range state.Committed {
+		if seen, known := c.logged[entry.Zxid]; !known || !bytes.Equal(seen.payload, entry.Payload) {
+			w.broken("one-log", "member %d starts with a transaction %s that was never logged so", m.id, zxidWord(entry.Zxid))
+		}
+	}
+	last := state.Tree.LastZxid()
+	if digest, known := c.digests[last]; known && digest != int64(state.Tree.Digest()) {
+		w.broken("same-tree", "member %d starts with another tree after %s than members have served", m.id, zxidWord(last))
+	}
+}
+
+// accepts and joins see an epoch that has got onto a member's disk.
+func (c *invariants) accepts(w *World, m *member, epoch int64) {
+	if accepted, _ := m.disk.epochs(); epoch <= accepted {
+		w.broken("epochs-rise", "member %d accepts epoch %d after %d", m.id, epoch, accepted)
+	}
+}
+
+func (c *invariants) joins(w *World, m *member, epoch int64) {
+	if _, current := m.disk.epochs(); epoch < current {
+		w.broken("epochs-rise", "member %d joins epoch %d after %d", m.id, epoch, current)
+	}
+	if began, known := c.beginnings[epoch]; known && !m.disk.holds(began) {
+		w.broken("epoch-has-history", "member %d joins epoch %d, which began with %s, and that is not on its disk", m.id, epoch, zxidWord(began))
 	}
 }
 
 // acknowledged sees that an ACK has reached a leader, which has dealt with it.
 func (c *invariants) acknowledged(w *World, leader, learner *member, packet *jute.QuorumPacket) {
 	epoch := zab.Epoch(packet.Zxid)
-	if packet.Type != jute.PacketAck || zab.Counter(packet.Zxid) != 0 || leader.standing.Role != roleLeading || leader.disk.current != epoch {
+	if packet.Type != jute.PacketAck || zab.Counter(packet.Zxid) != 0 || leader.standing.Role != roleLeading {
+		return
+	}
+	if _, current := leader.disk.epochs(); current != epoch {
 		return
 	}
 	acks := c.newLeaderAcks[epoch]
@@ -200,14 +235,13 @@ func (c *invariants) commit(w *World, zxid int64) {
 	}
 }
 
-// crashed looks at what is left after a member's end. A single server gives the zxids of what it lost,
-// and nobody was told of, to other transactions: it has no epochs to tell them apart.
-func (c *invariants) crashed(w *World, m *member) {
+// booted looks at what a member starts with. A single server gives the zxids of what it lost, and nobody
+// was told of, to other transactions: it has no epochs to tell them apart.
+func (c *invariants) booted(w *World, end int64) {
 	c.durabilityMayHaveShrunk(w)
 	if len(w.members) > 1 {
 		return
 	}
-	end := m.disk.end()
 	for zxid := range c.logged {
 		if zxid > end {
 			delete(c.logged, zxid)
@@ -235,33 +269,33 @@ func (c *invariants) durabilityMayHaveShrunk(w *World) {
 
 // learnerSends sees a packet that a learner is about to send: it must promise only what is on disk.
 func (c *invariants) learnerSends(w *World, m *member, packet *jute.QuorumPacket) {
-	d := m.disk
+	accepted, current := m.disk.epochs()
 	switch {
 	case packet.Type == jute.PacketAckEpoch:
-		if d.accepted < d.current {
-			w.broken("ack-on-disk", "member %d accepts an epoch with %d accepted and %d joined on disk", m.id, d.accepted, d.current)
+		if accepted < current {
+			w.broken("ack-on-disk", "member %d accepts an epoch with %d accepted and %d joined on disk", m.id, accepted, current)
 		}
 	case packet.Type != jute.PacketAck:
 	case zab.Counter(packet.Zxid) == 0:
-		if d.current != zab.Epoch(packet.Zxid) {
-			w.broken("ack-on-disk", "member %d acknowledges epoch %d with %d on disk", m.id, zab.Epoch(packet.Zxid), d.current)
+		if current != zab.Epoch(packet.Zxid) {
+			w.broken("ack-on-disk", "member %d acknowledges epoch %d with %d on disk", m.id, zab.Epoch(packet.Zxid), current)
 		}
-	case !d.holds(packet.Zxid):
+	case !m.disk.holds(packet.Zxid):
 		w.broken("ack-on-disk", "member %d acknowledges %s, which is not on its disk", m.id, zxidWord(packet.Zxid))
 	}
 }
 
 // leaderSends sees a packet that a leader is about to send.
 func (c *invariants) leaderSends(w *World, m *member, packet *jute.QuorumPacket) {
-	d := m.disk
+	accepted, current := m.disk.epochs()
 	switch packet.Type {
 	case jute.PacketLeaderInfo:
-		if d.accepted != zab.Epoch(packet.Zxid) {
-			w.broken("ack-on-disk", "member %d announces epoch %d with %d accepted on disk", m.id, zab.Epoch(packet.Zxid), d.accepted)
+		if accepted != zab.Epoch(packet.Zxid) {
+			w.broken("ack-on-disk", "member %d announces epoch %d with %d accepted on disk", m.id, zab.Epoch(packet.Zxid), accepted)
 		}
 	case jute.PacketNewLeader:
-		if d.current != zab.Epoch(packet.Zxid) {
-			w.broken("ack-on-disk", "member %d leads epoch %d with %d on disk", m.id, zab.Epoch(packet.Zxid), d.current)
+		if current != zab.Epoch(packet.Zxid) {
+			w.broken("ack-on-disk", "member %d leads epoch %d with %d on disk", m.id, zab.Epoch(packet.Zxid), current)
 		}
 	}
 }

@@ -15,7 +15,7 @@ import (
 type member struct {
 	id    int
 	world *World
-	disk  *modelDisk
+	disk  memberDisk
 
 	peer        *peer.Peer
 	standing    peer.Standing
@@ -51,13 +51,23 @@ func (m *member) boot() {
 		return
 	}
 	w := m.world
+	state, err := m.disk.boot()
+	if err != nil {
+		w.tell("member %d  cannot start: %v", m.id, err)
+		if !m.disk.excuses(err) {
+			w.broken("recovers", "member %d cannot start with what its disk holds: %v", m.id, err)
+		}
+		return
+	}
+	w.inside.booted(w, m.disk.end())
 	m.incarnation++
 	m.up, m.paused, m.portOpen = true, false, false
 	m.booted, m.servesSince, m.role = w.now, never, ""
-	w.note(hashBoot, m.id, m.disk.end(), m.disk.current)
+	accepted, current := m.disk.epochs()
+	w.note(hashBoot, m.id, m.disk.end(), current)
 	w.record(history.Event{Kind: history.Member, Member: m.id, State: history.Started})
 	if w.trace != nil {
-		w.tell("boot %d  log to %s, accepted epoch %d, current epoch %d", m.id, zxidWord(m.disk.end()), m.disk.accepted, m.disk.current)
+		w.tell("boot %d  log to %s, accepted epoch %d, current epoch %d", m.id, zxidWord(m.disk.end()), accepted, current)
 	}
 	c := &w.config
 	m.guard(func() {
@@ -69,7 +79,7 @@ func (m *member) boot() {
 			LeaderServes: c.LeaderServes, SyncByQuorum: true, Tree: w.tree,
 			Random:  rand.New(rand.NewPCG(c.Seed, uint64(m.id)<<32|uint64(m.incarnation))),
 			Defects: w.defects, Reader: m.disk,
-		}, m.disk.state(), m.now())
+		}, state, m.now())
 		m.take()
 	})
 	incarnation := m.incarnation
@@ -183,7 +193,7 @@ const restartPause = 300 * time.Millisecond
 // fatal ends a member that must not go on. That is right if its disk failed, and a bug otherwise.
 func (m *member) fatal(reason error) {
 	w := m.world
-	if !m.disk.failed && m.disk.broken == 0 {
+	if !m.disk.troubles().any() {
 		w.broken("fatal", "member %d ends by itself although its disk is sound: %v", m.id, reason)
 		return
 	}
@@ -239,16 +249,20 @@ func (m *member) dropLink(l *link) {
 
 // crash ends the member at once. Without power what its disk had not synced is lost.
 func (m *member) crash(powerLoss bool, keep int) {
+	w := m.world
 	if !m.up {
+		if powerLoss { // the machine, though the process had ended before
+			m.disk.crash(powerLoss, keep)
+			w.inside.durabilityMayHaveShrunk(w)
+		}
 		return
 	}
-	w := m.world
 	w.note(hashCrash, m.id, m.disk.end())
 	w.record(history.Event{Kind: history.Member, Member: m.id, State: history.Exited})
 	m.end()
 	m.disk.crash(powerLoss, keep)
 	w.tell("down %d  its disk holds the log to %s", m.id, zxidWord(m.disk.end()))
-	w.inside.crashed(w, m)
+	w.inside.durabilityMayHaveShrunk(w)
 }
 
 // stop lets the member end in order. What it has asked of its disk by then is carried out.

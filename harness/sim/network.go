@@ -307,7 +307,7 @@ func (w *World) packet(from, to *member, packet *jute.QuorumPacket, deliver func
 		w.inside.acknowledged(w, to, from, packet)
 	}
 	if len(w.ambushes) > 0 && to.incarnation == incarnation && from.incarnation == sender {
-		w.spring(packet.Type, 0, from, to)
+		w.spring(packet.Type, "", from, to)
 	}
 }
 

@@ -130,7 +130,7 @@ func newWorld(config Config, script []Decision, scripted bool, recorder history.
 		if config.Drift > 0 {
 			m.drift = time.Duration(int(mix(w.source.noise+uint64(id))%uint64(2*config.Drift+1)) - config.Drift)
 		}
-		m.disk = newModelDisk(w, m)
+		m.disk = w.newDisk(m)
 		w.members = append(w.members, m)
 	}
 	return w
@@ -181,6 +181,11 @@ func (w *World) live(script []Decision, until time.Duration) *Outcome {
 	if until > 0 {
 		w.after(until, func() { w.broken(stopped, "the run was to end here") })
 	}
+	defer func() {
+		for _, m := range w.members {
+			m.disk.close()
+		}
+	}()
 	w.phases(script)
 	outcome := &Outcome{
 		Violation: w.violation, Decisions: w.source.made, Hash: w.hash, Events: w.events, Virtual: w.now, Coverage: w.coverage,
@@ -323,6 +328,7 @@ func (w *World) heal() {
 	w.phase(phaseHeal)
 	w.runTo(w.now + time.Millisecond) // the faults' ends
 	for _, m := range w.members {
+		m.disk.restore()
 		m.boot()
 	}
 	core := w.drawQuorum()
@@ -391,7 +397,7 @@ func (w *World) atRest() bool {
 	// A leader stands at the start of its epoch until its first transaction, and so does who was sent its tree.
 	there := func(zxid int64) bool { return zxid == last || zxid > last && zab.Counter(zxid) == 0 }
 	for _, m := range w.members {
-		if !there(m.disk.end()) || !there(m.standing.LastZxid) || m.disk.busy {
+		if !there(m.disk.end()) || !there(m.standing.LastZxid) || m.disk.busy() {
 			return false
 		}
 	}
@@ -470,7 +476,11 @@ func (w *World) accepts(m *member) bool { return m.standing.Serving }
 
 // finalTree records what a member has on its disk, and compares it with what it has in memory.
 func (w *World) finalTree(m *member) {
-	recovered := m.disk.state().Tree
+	recovered, err := m.disk.readBack()
+	if err != nil {
+		w.broken("recovers", "what member %d has on its disk cannot be read back: %v", m.id, err)
+		return
+	}
 	if recovered.Digest() != m.standing.Digest {
 		w.broken("same-tree", "member %d's tree, read back from its disk, is another than that in its memory", m.id)
 		return

@@ -223,6 +223,7 @@ const (
 	hashFault
 	hashClose
 	hashRecord
+	hashFile
 )
 
 // note mixes an event into the hash.
