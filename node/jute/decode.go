@@ -30,9 +30,10 @@ type Decoder struct {
 	scratch  [8]byte
 }
 
-// NewDecoder reads from data. Buffers that it returns share data's memory.
+// NewDecoder reads from data. Buffers that it returns share data's memory. A field may be as long as
+// data is: whoever read data has seen to its length.
 func NewDecoder(data []byte) *Decoder {
-	return &Decoder{data: data, maxField: MaxFieldDefault, maxTotal: -1}
+	return &Decoder{data: data, maxField: max(MaxFieldDefault, len(data)), maxTotal: -1}
 }
 
 // NewStreamDecoder reads from stream exactly what is asked for and not a byte more. Give it a

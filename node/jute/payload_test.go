@@ -145,3 +145,12 @@ func TestBadPayloadsAreRefused(t *testing.T) {
 		})
 	}
 }
+
+// A transaction is as large as the ensemble's jute.maxbuffer lets it be; who read its bytes has seen to that.
+func TestPayloadLargerThanTheDefaultBound(t *testing.T) {
+	txn := &SetDataTxn{Path: "/a", Data: make([]byte, 2*MaxFieldDefault)}
+	payload := EncodePayload(TxnHeader{Zxid: 1, Type: OpSetData}, txn, nil)
+	_, read, _, err := DecodePayload(payload)
+	require.NoError(t, err)
+	require.Equal(t, txn, read)
+}

@@ -62,6 +62,7 @@ type Config struct {
 	ThrottleKeepStale      bool          // the opposite of zookeeper.request_throttle_drop_stale
 	ThrottledOpWait        time.Duration // zookeeper.throttled_op_wait_time; 0: for ever
 	MaxBuffer              int           // jute.maxbuffer in bytes
+	TransactionMax         int           // of an encoded transaction in bytes; 0: the default
 	FirstCounter           int64         // zookeeper.testingonly.initialZxid: behind which number transactions begin in an epoch
 	LeaderServes           bool
 	ReadOnlyMode           bool // readonlymode.enabled: serve reads while there is no leader

@@ -115,7 +115,8 @@ func (p *Peer) startServer(role pipeline.Role, epoch int64) {
 		ThrottleMax: p.config.ThrottleMax, ThrottleKeepStale: p.config.ThrottleKeepStale, ThrottledOpWait: p.config.ThrottledOpWait,
 		Reconfig: p.config.Reconfig, StandaloneEnabled: p.config.StandaloneEnabled,
 		SyncByQuorum: p.config.SyncByQuorum, OutstandingMax: outstandingMax, MaxBuffer: p.config.MaxBuffer,
-		SuperDigest: p.config.SuperDigest, Authentication: p.config.Authentication, SkipACL: p.config.SkipACL, EnforceQuota: p.config.EnforceQuota,
+		TransactionMax: p.config.TransactionMax,
+		SuperDigest:    p.config.SuperDigest, Authentication: p.config.Authentication, SkipACL: p.config.SkipACL, EnforceQuota: p.config.EnforceQuota,
 		ExtendedTypes: p.config.Tree.ExtendedTypes, DigestEnabled: p.config.Tree.DigestEnabled,
 		Defects: p.config.Defects, Log: p.log,
 	}, p.tree, pipeline.Now(p.now), outputs)

@@ -77,6 +77,9 @@ type Config struct {
 	ThrottledOpWait time.Duration
 
 	MaxBuffer int // jute.maxbuffer in bytes; 0: the default
+	// TransactionMax bounds an encoded transaction, in bytes: jute.maxbuffer and its extrasize, which is
+	// what servers read as one field of a packet or of a log (BinaryInputArchive). 0: the default.
+	TransactionMax int
 
 	// SuperDigest is zookeeper.DigestAuthenticationProvider.superDigest ("super:<base64>"), or "".
 	SuperDigest    string

@@ -76,7 +76,9 @@ func (p *prepRequestProcessor) create(r *request, op jute.OpCode, request jute.C
 	if p.server.tree.IsEphemeral(parent.stat.EphemeralOwner) {
 		return nil, jute.NoChildrenForEphemerals
 	}
-	if p.exceedsQuota(path, len(request.Data), 1) {
+	switch {
+	case p.exceedsQuota(path, len(request.Data), 1),
+		mode.ephemeral && p.changes.ephemeralsSize(r.session)+pathSize(path) > p.ephemeralsMax:
 		return nil, jute.QuotaExceeded
 	}
 

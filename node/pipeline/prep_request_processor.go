@@ -23,6 +23,9 @@ type prepRequestProcessor struct {
 	lastZxid int64
 	// resigned is set when the epoch has run out of zxids: nothing is prepared any more.
 	resigned bool
+	// ephemeralsMax bounds the encoded paths of one session's ephemeral znodes, in bytes, so that the
+	// transaction which closes the session has room for all of them.
+	ephemeralsMax int
 	// held are the requests that wait behind a sync which is not done yet.
 	held map[holder]*heldRequests
 	// nextQuotaWarning is when the server may warn of a quota again.
@@ -114,23 +117,58 @@ func (p *prepRequestProcessor) prepare(r *request) {
 		r.refused = p.server.checkSession(r.session, r.origin)
 		return
 	}
-	zxid := p.lastZxid + 1
-	if p.server.config.Role == Leader && zxid&math.MaxUint32 == math.MaxUint32 {
-		p.resigned = true
-		p.server.finished(r)
-		p.server.outputs.Leading.Resign(fmt.Sprintf("epoch %d has no zxid left", zxid>>32))
+	if r.op == jute.OpCloseSession {
+		p.deleteExcessEphemerals(r.session)
+	}
+	if !p.number(r) {
 		return
+	}
+	p.changes.begin()
+	txn, code := p.transaction(r)
+	p.record(r, txn, code)
+}
+
+// number gives a request the next zxid. It is false if the epoch has none left.
+func (p *prepRequestProcessor) number(r *request) bool {
+	zxid := p.lastZxid + 1
+	if !p.resigned && p.server.config.Role == Leader && zxid&math.MaxUint32 == math.MaxUint32 {
+		p.resigned = true
+		p.server.outputs.Leading.Resign(fmt.Sprintf("epoch %d has no zxid left", zxid>>32))
+	}
+	if p.resigned {
+		p.server.finished(r)
+		return false
 	}
 	p.lastZxid = zxid
 	r.header = jute.TxnHeader{ClientID: r.session, Cxid: r.cxid, Zxid: zxid, Time: p.server.now.Wall, Type: r.op}
-	txn, code := p.transaction(r)
-	if code != jute.Ok {
-		r.header.Type, txn = jute.OpError, &jute.ErrorTxn{Err: code}
-	} else if p.changes.digestEnabled {
-		r.digest = &jute.TxnDigest{Version: jute.DigestVersion, TreeDigest: p.changes.digest()}
+	return true
+}
+
+// record writes a request's transaction down, and keeps its changes or, if it failed, rolls them back.
+//
+// A transaction that is larger than other servers can read from a packet or from their log fails: it
+// would take every follower down, and keep this server from starting again (ZOOKEEPER-2101). A request of
+// a reasonable size may become one, since an ACL "auth" stands for all identities of its client.
+func (p *prepRequestProcessor) record(r *request, txn jute.Txn, code jute.Code) {
+	var payload []byte
+	if code == jute.Ok {
+		if p.changes.digestEnabled {
+			r.digest = &jute.TxnDigest{Version: jute.DigestVersion, TreeDigest: p.changes.digest()}
+		}
+		payload = jute.EncodePayload(r.header, txn, r.digest)
+		if size, most := len(payload), p.server.config.TransactionMax; size > most {
+			p.server.config.Log.Warn("a request is refused: its transaction is too large", "session", hex(r.session), "op", r.op, "bytes", size, "max", most)
+			code = jute.MarshallingError
+		}
 	}
+	if code != jute.Ok {
+		p.changes.rollBack()
+		r.header.Type, txn, r.digest, r.membership = jute.OpError, &jute.ErrorTxn{Err: code}, nil, nil
+		payload = jute.EncodePayload(r.header, txn, nil)
+	}
+	p.changes.keep()
 	r.txn, r.isTxn = txn, true
-	r.entry = disk.Entry{Zxid: zxid, Payload: jute.EncodePayload(r.header, txn, r.digest)}
+	r.entry = disk.Entry{Zxid: r.header.Zxid, Payload: payload}
 }
 
 // transaction returns what a request becomes, or why it fails.
@@ -204,7 +242,6 @@ func (p *prepRequestProcessor) operation(r *request, op jute.OpCode, body jute.M
 func (p *prepRequestProcessor) multi(r *request, operations []jute.MultiOp) (jute.Txn, jute.Code) {
 	txn := &jute.MultiTxn{Txns: make([]jute.SubTxn, 0, len(operations))}
 	failed := jute.Ok
-	p.changes.begin()
 	for _, operation := range operations {
 		var sub jute.Txn
 		code := jute.RuntimeInconsistency
@@ -213,7 +250,6 @@ func (p *prepRequestProcessor) multi(r *request, operations []jute.MultiOp) (jut
 				sub, code = p.operation(r, operation.Type, operation.Request)
 			}
 			if code == jute.MarshallingError {
-				p.changes.rollBack()
 				return nil, code
 			}
 			failed = code
@@ -226,8 +262,6 @@ func (p *prepRequestProcessor) multi(r *request, operations []jute.MultiOp) (jut
 	}
 	if failed != jute.Ok {
 		p.changes.rollBack()
-	} else {
-		p.changes.keep()
 	}
 	return txn, jute.Ok
 }
@@ -256,4 +290,30 @@ func (p *prepRequestProcessor) closeSession(r *request) (jute.Txn, jute.Code) {
 	}
 	p.server.tracker.setClosing(r.session)
 	return &jute.CloseSessionTxn{Paths2Delete: paths}, jute.Ok
+}
+
+// deleteExcessEphemerals deletes ephemeral znodes of a session that is about to end, by transactions of
+// their own, until closeSession has room for the rest (ZOOKEEPER-4306). Only another server, or this one
+// under a larger jute.maxbuffer, can have let a session have so many. Should this leader go down between
+// the transactions, and should the client come back before its time is over again, then it finds
+// them gone: no other way leaves a transaction that every member can read.
+func (p *prepRequestProcessor) deleteExcessEphemerals(session int64) {
+	for p.changes.ephemeralsSize(session) > p.ephemeralsMax {
+		r := &request{op: jute.OpMulti} // of nobody's session, so that no server takes it for the answer to a request
+		if !p.number(r) {
+			return
+		}
+		p.changes.begin()
+		txn := &jute.MultiTxn{}
+		// A multi adds more to each path than closeSession does, but not four times as much.
+		for size, paths := 0, p.changes.ephemerals(session); len(paths) > 0 && size < p.ephemeralsMax/4; paths = paths[1:] {
+			size += pathSize(paths[0])
+			if record, ok := p.changes.lookup(paths[0]); ok {
+				p.remove(record, r.header.Zxid)
+			}
+			txn.Txns = append(txn.Txns, jute.SubTxn{Type: jute.OpDelete, Txn: &jute.DeleteTxn{Path: paths[0]}})
+		}
+		p.record(r, txn, jute.Ok)
+		p.next.processRequest(r)
+	}
 }

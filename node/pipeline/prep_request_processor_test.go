@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
@@ -216,4 +217,105 @@ func TestQuotas(t *testing.T) {
 		}
 		require.Equal(t, want, warned)
 	}
+}
+
+// requireReadable requires that every transaction of the log can be read by a server whose fields are bounded
+// by most.
+func (w *world) requireReadable(most int) {
+	for _, entry := range w.log {
+		require.LessOrEqual(w.t, len(entry.Payload), most)
+		_, _, _, err := jute.DecodePayload(entry.Payload)
+		require.NoError(w.t, err)
+	}
+}
+
+// Test2101: no request becomes a transaction that is too large for the other servers, whatever it grows by.
+func Test2101(t *testing.T) {
+	w := newWorld(t)
+	c := w.connect()
+	const clientIDs = 40
+	for i := range clientIDs {
+		require.Equal(t, jute.Ok, c.ask(jute.OpAuth, jute.AuthPacket{Scheme: "digest", Auth: fmt.Appendf(nil, "u%d:p", i)}, nil))
+	}
+	asking := []jute.ACL{{Perms: jute.PermAll, Id: jute.Id{Scheme: "auth"}}}
+	multiOfCreates := func(count int) jute.MultiRequest {
+		var operations []any
+		for i := range count {
+			operations = append(operations, jute.OpCreate, &jute.CreateRequest{Path: fmt.Sprintf("/m%d", i), ACL: asking})
+		}
+		return multiOf(operations...)
+	}
+	before, digest := w.tree.NodeCount(), w.tree.Digest()
+	require.Equal(t, jute.MarshallingError, c.ask(jute.OpMulti, multiOfCreates(2000), nil))
+	header, txn, _ := w.lastTxn()
+	require.Equal(t, jute.OpError, header.Type)
+	require.Equal(t, &jute.ErrorTxn{Err: jute.MarshallingError}, txn)
+	require.Equal(t, before, w.tree.NodeCount())
+	require.Equal(t, digest, w.server.prep.changes.digest(), "nothing of it is under way")
+
+	require.Equal(t, jute.Ok, c.ask(jute.OpMulti, multiOfCreates(500), &jute.MultiResponse{}))
+	require.Equal(t, before+500, w.tree.NodeCount())
+	w.requireReadable(jute.MaxFieldDefault)
+}
+
+// Test4306: a session never owns more ephemeral znodes than the transaction that closes it can list.
+func Test4306(t *testing.T) {
+	w := newWorld(t)
+	c := w.connect()
+	long := strings.Repeat("x", 700_000)
+	for i := range 2 {
+		c.mustCreate(fmt.Sprintf("/%d%s", i, long), jute.FlagEphemeral)
+	}
+	require.Equal(t, jute.QuotaExceeded, c.ask(jute.OpCreate, createOf("/2"+long, jute.FlagEphemeral), nil))
+	c.mustCreate("/3"+long, 0)
+
+	w.slowDisk = true // what is under way counts too, and what takes itself back does not
+	c.send(jute.OpCreate, createOf("/4"+long[:690_000], jute.FlagEphemeral))
+	c.send(jute.OpCreate, createOf("/5"+long[:10_000], jute.FlagEphemeral))
+	c.send(jute.OpMulti, multiOf(
+		jute.OpDelete, &jute.DeleteRequest{Path: "/0" + long, Version: -1},
+		jute.OpDelete, &jute.DeleteRequest{Path: "/missing", Version: -1},
+	))
+	c.send(jute.OpCreate, createOf("/6"+long[:10_000], jute.FlagEphemeral))
+	c.send(jute.OpDelete, jute.DeleteRequest{Path: "/1" + long, Version: -1})
+	c.send(jute.OpCreate, createOf("/7"+long, jute.FlagEphemeral))
+	w.finishSyncs()
+	var codes []jute.Code
+	for _, message := range c.receive() {
+		codes = append(codes, message.header.Err)
+	}
+	require.Equal(t, []jute.Code{jute.Ok, jute.QuotaExceeded, jute.Ok, jute.QuotaExceeded, jute.Ok, jute.Ok}, codes, "the multi's failure stands in its results")
+	require.Empty(t, w.server.prep.changes.growth, "all is in the tree")
+
+	w.slowDisk = false
+	require.Equal(t, jute.Ok, c.ask(jute.OpCloseSession, nil, nil))
+	_, txn, _ := w.lastTxn()
+	require.Equal(t, &jute.CloseSessionTxn{Paths2Delete: []string{"/0" + long, "/4" + long[:690_000], "/7" + long}}, txn)
+	w.requireReadable(jute.MaxFieldDefault)
+}
+
+// TestSessionWithTooManyEphemerals: one that comes from a server without that bound ends in several
+// transactions, all of which can be read.
+func TestSessionWithTooManyEphemerals(t *testing.T) {
+	const most, ephemerals = 2000, 300
+	w, config := emptyWorld(t)
+	const session = 0x77
+	zxid := int64(0)
+	for i := range ephemerals {
+		zxid++
+		w.tree.Apply(jute.TxnHeader{ClientID: session, Zxid: zxid, Type: jute.OpCreate},
+			&jute.CreateTxn{Path: fmt.Sprintf("/e%03d", i), ACL: jute.OpenACL(), Ephemeral: true, ParentCVersion: int32(i + 1)})
+	}
+	w.tree.Apply(jute.TxnHeader{ClientID: session, Zxid: zxid + 1, Type: jute.OpCreateSession}, &jute.CreateSessionTxn{TimeOut: 4000})
+	config.TransactionMax = most
+	w.start(config, Outputs{Clients: w, Log: w})
+	w.pass(time.Minute)
+	require.Empty(t, w.tree.Ephemerals(session))
+	require.False(t, w.tree.HasSession(session))
+	require.Greater(t, len(w.log), 1)
+	w.requireReadable(most)
+	header, txn, digest := w.lastTxn()
+	require.Equal(t, jute.OpCloseSession, header.Type)
+	require.NotEmpty(t, txn.(*jute.CloseSessionTxn).Paths2Delete)
+	require.Equal(t, w.tree.Digest(), digest.TreeDigest)
 }

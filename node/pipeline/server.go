@@ -65,6 +65,9 @@ func New(config Config, t *tree.Tree, now Now, outputs Outputs) *Server {
 	if config.MaxBuffer == 0 {
 		config.MaxBuffer = jute.MaxBufferDefault
 	}
+	if config.TransactionMax == 0 {
+		config.TransactionMax = jute.MaxFieldDefault
+	}
 	if config.Log == nil {
 		config.Log = slog.New(slog.DiscardHandler)
 	}
@@ -135,8 +138,10 @@ func (s *Server) setUpSessions(unknown jute.Code) {
 }
 
 func (s *Server) newPrep(next requestProcessor, lastZxid int64) *prepRequestProcessor {
+	closing := jute.EncodePayload(jute.TxnHeader{Type: jute.OpCloseSession}, &jute.CloseSessionTxn{}, &jute.TxnDigest{})
 	return &prepRequestProcessor{
-		server: s, next: next, lastZxid: lastZxid, held: map[holder]*heldRequests{},
+		ephemeralsMax: s.config.TransactionMax - len(closing),
+		server:        s, next: next, lastZxid: lastZxid, held: map[holder]*heldRequests{},
 		changes: newOutstandingChanges(s.tree, s.config.DigestEnabled),
 	}
 }

@@ -204,7 +204,7 @@ func (s *shell) openStore(options tree.Options) error {
 		CommitLogCount: int(t.commitLogCount), OutstandingMax: int(t.outstandingMax),
 		ThrottleMax: int(t.throttleMax), ThrottleKeepStale: !t.throttleDropStale, ThrottledOpWait: t.throttledOpWait,
 		ReadOnlyMode: t.readOnlyMode, LocalSessions: c.LocalSessions, LocalSessionsUpgrading: c.LocalSessionsUpgrading,
-		MaxBuffer:    int(t.maxBuffer),
+		MaxBuffer: int(t.maxBuffer), TransactionMax: int(t.fieldMax),
 		FirstCounter: t.firstCounter,
 		LeaderServes: t.leaderServes, SyncByQuorum: t.syncByQuorum,
 		SuperDigest: t.superDigest, Authentication: c.authentication, SkipACL: t.skipACL, EnforceQuota: t.enforceQuota,

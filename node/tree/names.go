@@ -14,6 +14,7 @@ const chunkNamesMax = 512
 type names struct {
 	chunks [][]string // sorted throughout, none of them empty
 	size   int
+	bytes  int // of all names
 }
 
 // find returns where name is, or where it belongs.
@@ -51,6 +52,7 @@ func (n *names) add(name string) bool {
 		return false
 	}
 	n.size++
+	n.bytes += len(name)
 	if len(n.chunks) == 0 {
 		n.chunks = [][]string{{name}}
 		return true
@@ -84,6 +86,7 @@ func (n *names) remove(name string) bool {
 		return false
 	}
 	n.size--
+	n.bytes -= len(name)
 	n.chunks[chunk] = slices.Delete(n.chunks[chunk], index, index+1)
 	if len(n.chunks[chunk]) == 0 {
 		n.chunks = slices.Delete(n.chunks, chunk, chunk+1)

@@ -239,6 +239,16 @@ func (t *Tree) HasSession(session int64) bool {
 // Ephemerals returns the paths of a session's ephemeral znodes in ascending order.
 func (t *Tree) Ephemerals(session int64) []string { return t.ephemerals[session].all() }
 
+// EphemeralsSize is the length of those paths in bytes, encoded as a closeSession transaction lists them.
+func (t *Tree) EphemeralsSize(session int64) int {
+	const lengthSize = 4 // before each string
+	paths := t.ephemerals[session]
+	if paths == nil {
+		return 0
+	}
+	return paths.bytes + lengthSize*paths.size
+}
+
 // EphemeralOwners returns the sessions that have ephemeral znodes, by ascending id.
 func (t *Tree) EphemeralOwners() []int64 { return sortedKeys(t.ephemerals) }
 
