@@ -51,6 +51,7 @@ type Config struct {
 	SnapCount          int     // transactions between snapshots
 	SnapSizeBytes      int64   // or bytes
 	SnapshotSizeFactor float64 // protocol.md 5.2 rule 5
+	DiffMax            int64   // bytes sent by a DIFF, beyond which a learner gets a snapshot; 0: no bound
 	// NotificationIntervalMin and NotificationIntervalMax are zookeeper.fastleader.*NotificationInterval;
 	// 0: Apache's defaults.
 	NotificationIntervalMin time.Duration

@@ -58,7 +58,7 @@ func (p *Peer) follow(decision election.Decision) {
 			MyID: p.config.MyID, Membership: p.membership, LastSeen: p.lastSeen, Reconfig: p.config.Reconfig,
 			TickTime: p.config.TickTime, InitLimit: p.config.InitLimit, SyncLimit: p.config.SyncLimit,
 			AcceptedEpoch: p.acceptedEpoch, CurrentEpoch: p.currentEpoch, EpochSeen: p.epochSeen, FirstCounter: p.config.FirstCounter,
-			History: p.history, Reader: p.config.Reader, SnapshotSizeFactor: p.config.SnapshotSizeFactor,
+			History: p.history, Reader: p.config.Reader, SnapshotSizeFactor: p.config.SnapshotSizeFactor, DiffMax: p.config.DiffMax,
 			SyncByQuorum: p.config.SyncByQuorum, Defects: p.config.Defects, Log: p.log,
 		}, p.now.Elapsed, leaderHost{p})
 		p.leader.Start()

@@ -16,7 +16,7 @@ const (
 	// learnerBufferSize is that of the buffers between leader and learners.
 	learnerBufferSize = 64 << 10
 	// learnerQueueMax bounds the bytes that wait for one learner, or for the leader. A learner that
-	// is that far behind starts over with a snapshot.
+	// is that far behind is cut off and starts over.
 	learnerQueueMax = 256 << 20
 	// strangerPacketMax bounds a packet of a learner that the leader has not answered, in bytes: nobody knows
 	// yet whether it belongs to the ensemble. FOLLOWERINFO and OBSERVERINFO have 40.
@@ -24,6 +24,9 @@ const (
 	// packetFieldsMax is how many of the longest fields a packet may have room for: one for its data, one for
 	// all identities of a client together.
 	packetFieldsMax = 2
+	// diffMax bounds the bytes that a learner is sent by a DIFF, which goes into the queue all at once and
+	// must leave room there for what is proposed meanwhile. A snapshot goes out piece by piece.
+	diffMax = learnerQueueMax / 2
 	// snapshotNodes is how many znodes of a tree are read under one hold of the core's lock.
 	snapshotNodes = 64
 )

@@ -226,7 +226,7 @@ func (l *Leader) synchronise(h *learnerHandler) {
 	h.state = awaitingAck
 	h.deadline = l.now + l.initTime()
 	l.withdrawAcks(h.sid)
-	plan := planSync(h.zxid, l.config.History, l.config.Reader, l.config.SnapshotSizeFactor)
+	plan := planSync(h.zxid, l.config.History, l.config.Reader, syncBounds{factor: l.config.SnapshotSizeFactor, diffMax: l.config.DiffMax})
 	if l.config.Defects.On(defect.DiffOverDivergence) {
 		plan = l.diffOverDivergence(h.zxid, plan)
 	}

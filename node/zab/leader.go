@@ -35,6 +35,8 @@ type LeaderConfig struct {
 	Reader  disk.Reader
 	// SnapshotSizeFactor is zookeeper.snapshotSizeFactor (protocol.md 5.2 rule 5).
 	SnapshotSizeFactor float64
+	// DiffMax bounds what a learner is sent by a DIFF, in bytes; beyond it gets a snapshot. 0: no bound.
+	DiffMax int64
 	// SyncByQuorum makes Sync wait for a quorum's confirmation (ZOOKEEPER-1675).
 	SyncByQuorum bool
 

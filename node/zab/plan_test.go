@@ -83,7 +83,7 @@ func TestPlanSync(t *testing.T) {
 				last = zxidOf(t, test.end)
 			}
 			reader := &logReader{entries: entriesOf(t, test.log)}
-			plan := planSync(zxidOf(t, test.peer), NewHistory(100, entries, last), reader, 0.33)
+			plan := planSync(zxidOf(t, test.peer), NewHistory(100, entries, last), reader, syncBounds{factor: 0.33})
 			require.Equal(t, test.want, plan.text())
 		})
 	}
@@ -92,11 +92,30 @@ func TestPlanSync(t *testing.T) {
 func TestTheLogIsReadOnlyAsFarAsASnapshotWouldBeLarger(t *testing.T) {
 	history := NewHistory(100, entriesOf(t, "1.4-1.6"), zxidOf(t, "1.6"))
 	reader := &logReader{entries: entriesOf(t, "1.1-1.6"), snapshot: 3000}
-	require.Equal(t, jute.PacketDiff, planSync(zxidOf(t, "1.2"), history, reader, 0.5).op)
+	require.Equal(t, jute.PacketDiff, planSync(zxidOf(t, "1.2"), history, reader, syncBounds{factor: 0.5}).op)
 	require.EqualValues(t, 1500, reader.sizeMax)
-	require.Equal(t, jute.PacketSnap, planSync(zxidOf(t, "1.2"), history, reader, -1).op, "a negative factor turns the log off")
+	require.Equal(t, jute.PacketSnap, planSync(zxidOf(t, "1.2"), history, reader, syncBounds{factor: -1}).op, "a negative factor turns the log off")
 	reader.err = errors.New("EIO")
-	require.Equal(t, jute.PacketSnap, planSync(zxidOf(t, "1.2"), history, reader, 0.5).op, "a log that cannot be read is no reason to fail")
+	require.Equal(t, jute.PacketSnap, planSync(zxidOf(t, "1.2"), history, reader, syncBounds{factor: 0.5}).op, "a log that cannot be read is no reason to fail")
+}
+
+// A learner whose DIFF would not fit into its queue could never join: it would be cut off each time.
+func TestADiffFitsIntoTheQueue(t *testing.T) {
+	entries := entriesOf(t, "1.1-1.9")
+	sent := syncPlan{entries: entries[5:]}.size()
+	inMemory := NewHistory(100, entries, zxidOf(t, "1.9"))
+	onDisk := NewHistory(100, entries[8:], zxidOf(t, "1.9"))
+	for name, history := range map[string]*History{"in memory": inMemory, "on disk": onDisk} {
+		for _, factor := range []float64{0, 0.33} {
+			reader := &logReader{entries: entries, snapshot: 1 << 30}
+			bounds := syncBounds{factor: factor, diffMax: sent}
+			require.Equal(t, jute.PacketDiff, planSync(zxidOf(t, "1.5"), history, reader, bounds).op, name)
+			require.Equal(t, jute.PacketSnap, planSync(zxidOf(t, "1.4"), history, reader, bounds).op, name)
+			if history == onDisk {
+				require.Equal(t, sent, reader.sizeMax, "no more is read than could be sent")
+			}
+		}
+	}
 }
 
 func TestHistoryTakesTheRunWithoutAHole(t *testing.T) {
@@ -144,7 +163,7 @@ func TestPlansLeadToTheEnd(t *testing.T) {
 				shared = known
 			}
 		}
-		plan := planSync(peer, history, &logReader{entries: onDisk}, 0)
+		plan := planSync(peer, history, &logReader{entries: onDisk}, syncBounds{})
 		end := shared
 		switch plan.op {
 		case jute.PacketSnap:
