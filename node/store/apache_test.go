@@ -364,7 +364,7 @@ func TestIntegrationApacheServesWhatTheStoreWrote(t *testing.T) {
 				for z := next - 99; z <= next; z++ {
 					found, stat, err := client.Get(fmt.Sprintf("/n%x", z))
 					require.NoError(t, err)
-					require.Equal(t, fmt.Sprintf("data of %x", z), string(found))
+					require.Equal(t, string(dataAt(z)), string(found))
 					require.Equal(t, z, stat.Czxid)
 				}
 				require.Equal(t, "0", mntr(t, server.address, "zk_digest_mismatches_count"), "Apache compares our digests with its own")

@@ -11,8 +11,8 @@
 //
 //   - What is reported as synced is on the disk, and in the order asked for. After one failed write or
 //     sync of the log no later one is tried, let alone reported as done.
-//   - Nothing is lost in silence. A tail that a crash tore off is dropped, because it was never
-//     reported as synced; any other damage, and any hole in the row of zxids, refuses to open, and says
+//   - Nothing is lost in silence. What a crash tore at the log's end is dropped, because it was never
+//     reported as synced (how that is known stands at logReader); any other damage, and any hole in the row of zxids, refuses to open, and says
 //     where it is and what to do.
 //   - Every crash leaves a directory that opens again, with a prefix of the history that holds
 //     everything synced.

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"testing"
@@ -26,8 +27,11 @@ func zxid(epoch, counter int64) int64 { return epoch<<32 | counter }
 // be applied twice, as Apache's may.
 func txnAt(z int64) (jute.TxnHeader, jute.Txn) {
 	return jute.TxnHeader{ClientID: 1, Cxid: int32(z), Zxid: z, Time: 1000 + z, Type: jute.OpCreate},
-		&jute.CreateTxn{Path: fmt.Sprintf("/n%x", z), Data: []byte(fmt.Sprintf("data of %x", z)), ACL: jute.OpenACL(), ParentCVersion: int32(epochOf(z)*1000 + counterOf(z))}
+		&jute.CreateTxn{Path: fmt.Sprintf("/n%x", z), Data: dataAt(z), ACL: jute.OpenACL(), ParentCVersion: int32(epochOf(z)*1000 + counterOf(z))}
 }
+
+// dataAt is what txnAt puts into its znode: so much that a transaction goes over the end of a sector.
+func dataAt(z int64) []byte { return bytes.Repeat(fmt.Appendf(nil, "data of %x ", z), 40) }
 
 func entryAt(z int64) disk.Entry {
 	header, txn := txnAt(z)

@@ -42,7 +42,9 @@ func join(parts ...[]byte) []byte {
 }
 
 // readAll reads a log file; torn is how many bytes of a torn entry it ends with.
-func readAll(content []byte) (zxids []int64, torn int64, err error) {
+func readAll(content []byte) (zxids []int64, torn int64, err error) { return readLog(content, false) }
+
+func readLog(content []byte, newest bool) (zxids []int64, torn int64, err error) {
 	files := newMemoryFS()
 	files.put("/log", content)
 	reader, err := openLog(files, "/log", 0)
@@ -50,6 +52,7 @@ func readAll(content []byte) (zxids []int64, torn int64, err error) {
 		return nil, 0, err
 	}
 	defer reader.close()
+	reader.newest = newest
 	for {
 		entry, err := reader.next()
 		if errors.Is(err, io.EOF) {
@@ -171,7 +174,7 @@ func TestNoFlippedBitLosesAnEntry(t *testing.T) {
 	for _, whole := range [][]byte{content, behind} {
 		for bit := range len(whole) * 8 {
 			flipped := changed(whole, bit/8, whole[bit/8]^1<<(bit%8))
-			zxids, _, err := readAll(flipped)
+			zxids, _, err := readLog(flipped, bit%2 == 0)
 			if err == nil {
 				require.Equal(t, []int64{1, 2, 3}, zxids, "bit %d of byte %d", bit%8, bit/8)
 			}
@@ -200,6 +203,66 @@ func TestNoDamagedStretchLosesAnEntry(t *testing.T) {
 			require.Equal(t, upTo(5), zxids)
 		}
 	})
+}
+
+// TestLostSectors loses sectors of the end of a log, as a loss of power does with what was not synced: they
+// read as zeros. In the newest file, behind the mark, the entries from there on are torn; anywhere else
+// they are damage.
+func TestLostSectors(t *testing.T) {
+	const synced, all = 8, 16
+	content := logOf(upTo(all)...)
+	mark := len(logOf(upTo(synced)...))
+	rapid.Check(t, func(t *rapid.T) {
+		damaged := padded(content)
+		lost := false
+		first := len(content) // byte that is lost
+		for at := fileHeaderSize; at < len(content); at = at/sectorSize*sectorSize + sectorSize {
+			if rapid.IntRange(0, 5).Draw(t, "lost") > 0 {
+				continue
+			}
+			from := at
+			if rapid.Bool().Draw(t, "unsynced") {
+				from = max(at, mark)
+			}
+			to := min(at/sectorSize*sectorSize+sectorSize, len(content))
+			if from >= to {
+				continue
+			}
+			clear(damaged[from:to])
+			lost, first = true, min(first, from)
+		}
+		copy(damaged, fileHeader(logMagic, int64(mark)))
+		zxids, torn, err := readLog(damaged, true)
+		if lost && first < mark {
+			var corrupt *CorruptError
+			require.ErrorAs(t, err, &corrupt, "bytes that were synced are missing")
+			return
+		}
+		require.NoError(t, err)
+		require.GreaterOrEqual(t, len(zxids), synced)
+		require.Equal(t, upTo(int64(len(zxids))), zxids)
+		require.Less(t, first, len(logOf(upTo(int64(len(zxids)+1))...)), "the entry behind has lost something")
+		if _, _, err := readAll(damaged); lost && torn > int64(sectorSize+len(record(entryAt(1).Payload))) {
+			require.Error(t, err, "in a file that another one follows")
+		}
+	})
+}
+
+func TestMarkTellsWhatIsSynced(t *testing.T) {
+	files := newMemoryFS()
+	s, _ := openTest(t, testOptions(files))
+	r := run(s)
+	marked := func() int64 { return int64(binary.BigEndian.Uint64(files.get(inData("log.1"))[8:])) }
+	entries := int64(2 * markInterval / len(record(entryAt(1).Payload)))
+	for z := int64(1); z <= entries; z++ {
+		r.must(t, logged(z)...)
+		require.LessOrEqual(t, marked(), int64(len(logOf(upTo(z-1)...))), "never more than was synced before")
+	}
+	require.Greater(t, marked(), int64(markInterval))
+	require.NoError(t, r.stop())
+	require.Equal(t, int64(len(logOf(upTo(entries)...))), marked())
+	_, state := openTest(t, testOptions(files))
+	require.Equal(t, entries, state.Tree.LastZxid())
 }
 
 func FuzzLogReader(f *testing.F) {

@@ -24,6 +24,20 @@ const readBufferSize = 64 << 10
 // an entry there; then the piece is the beginning of the entry, and nothing but zeros is behind it.
 // That is called torn and counts as the end. Whatever else is not an entry is damage: had the rest
 // been passed over, synced entries would be lost in silence.
+//
+// A loss of power may leave more. What was not synced reaches the disk sector by sector in any order, so
+// that of several entries that shared a sync the later may be there and the earlier not. That is torn too, if
+// all of this holds:
+//
+//   - The file is the newest: a file is synced before the next one is begun.
+//   - The broken entry lies behind the mark in the header. All before the mark was synced, and what is
+//     damaged there was perhaps acknowledged.
+//   - A whole sector of the entry, or what follows the entries before it in their sector, reads as zeros.
+//     That is what an un-synced sector looks like which never reached the disk. A flipped bit does not.
+//
+// Of synced bytes only those behind the mark, markInterval and one sync at most, can still be taken for
+// torn, and only if they decay into a sector of zeros, or else stand in one entry with a sector of data
+// that is all zeros. Logs of Apache's servers have no mark, and neither has a log that is younger.
 type logReader struct {
 	file     File
 	path     string
@@ -33,9 +47,16 @@ type logReader struct {
 	offset int64
 	// last is the zxid of the last entry read.
 	last int64
-	// torn is how many bytes of a torn entry follow the last whole one.
+	// torn is how many bytes of torn entries follow the last whole one.
 	torn int64
+	// newest is set for the newest log file.
+	newest bool
+	// marked is how much of the file is known to have been synced.
+	marked int64
 }
+
+// sectorSize is the least that a disk writes as a whole, in bytes.
+const sectorSize = 512
 
 // openLog opens a log file for reading up to limit bytes; 0 stands for all of it.
 func openLog(files FS, name string, limit int64) (*logReader, error) {
@@ -113,6 +134,7 @@ func (r *logReader) header() error {
 	expected := fileHeader(logMagic, 0)
 	if n == fileHeaderSize && bytes.Equal(head[:8], expected[:8]) {
 		r.offset = fileHeaderSize
+		r.marked = int64(binary.BigEndian.Uint64(head[8:]))
 		return nil
 	}
 	written := len(bytes.TrimRight(head[:n], "\x00"))
@@ -141,6 +163,12 @@ func (r *logReader) end(checksum uint64, length int64) error {
 		return io.EOF
 	}
 	start := r.offset + entryHeaderSize
+	if lost, err := r.lacksSector(start+max(length, 0)+1, used); err != nil {
+		return err
+	} else if lost {
+		r.torn = used - r.offset
+		return io.EOF
+	}
 	if checksum == 0 && length == 0 && start < r.size {
 		return r.corrupt(r.offset, "the log ends here, but byte %d is not zero", used-1)
 	}
@@ -166,6 +194,30 @@ func (r *logReader) end(checksum uint64, length int64) error {
 	}
 	r.torn = used - r.offset
 	return io.EOF
+}
+
+// lacksSector tells whether the entry from offset to end was never synced and has lost a sector. Used is where
+// the file's last byte ends that is not zero.
+func (r *logReader) lacksSector(end, used int64) (bool, error) {
+	const alwaysZero = 4 // bytes, of the checksum
+	if !r.newest || r.offset < r.marked {
+		return false, nil
+	}
+	var sector [sectorSize]byte
+	for at := r.offset / sectorSize * sectorSize; at < end && at+sectorSize <= used; at += sectorSize {
+		from := max(at, r.offset+alwaysZero)
+		if from >= at+sectorSize {
+			continue
+		}
+		part := sector[from-at:]
+		if _, err := r.file.ReadAt(part, from); err != nil && !errors.Is(err, io.EOF) {
+			return false, r.readError(err)
+		}
+		if bytes.Equal(part, zeros[:len(part)]) {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // wholeUnderOtherLength tells whether rest begins with an entry that is whole but for its length,

@@ -26,6 +26,10 @@ const (
 	// preallocateMargin is how near the end of a file its next extension is due (Apache's FilePadding).
 	preallocateMargin = 4096
 
+	// markInterval is how many synced bytes may lie behind the mark in a log's header. Each mark costs
+	// another block of the file at the next sync.
+	markInterval = 64 << 10
+
 	// bufferMax is how many bytes of entries wait in memory for the next Sync, before they are written
 	// without it.
 	bufferMax = 64 << 10
@@ -48,6 +52,8 @@ type logWriter struct {
 	position int64 // where the next byte goes
 	size     int64 // with what is preallocated
 	unsynced bool  // bytes were written since the last sync
+	synced   int64 // all before it is on the disk
+	marked   int64 // what the file's header says of synced
 
 	buffer []byte // entries that are not written yet
 	first  int64  // zxid of the first entry in buffer
@@ -119,11 +125,39 @@ func (w *logWriter) force() error {
 	if !w.unsynced {
 		return nil
 	}
+	if w.synced-w.marked >= markInterval {
+		if err := w.mark(); err != nil {
+			return err
+		}
+	}
 	if err := w.file.Sync(); err != nil {
 		return w.fail(fmt.Errorf("sync the log: %w", err))
 	}
-	w.unsynced = false
+	w.unsynced, w.synced = false, w.position
 	return nil
+}
+
+// mark writes into the file's header how much of it is on the disk, for the next Sync to make durable.
+func (w *logWriter) mark() error {
+	file, err := w.files.Edit(w.path)
+	if err == nil {
+		err = writeMark(file, w.synced)
+		if closing := file.Close(); err == nil {
+			err = closing
+		}
+	}
+	if err != nil {
+		return w.fail(fmt.Errorf("mark the log: %w", err))
+	}
+	w.marked, w.unsynced = w.synced, true
+	return nil
+}
+
+// writeMark writes a log's header, at the start of the file. The mark stands where Apache's format has
+// the number of a database, which its servers write as 0 and never read.
+func writeMark(file File, synced int64) error {
+	_, err := file.Write(fileHeader(logMagic, synced))
+	return err
 }
 
 // write hands what is in memory to the file system.
@@ -153,8 +187,8 @@ func (w *logWriter) write() error {
 	return nil
 }
 
-// create begins the file that is named after the first entry in memory. The name is durable before
-// any entry in it can be: Apache's server does not see to that.
+// create begins the file that is named after the first entry in memory. Its name and its header are
+// durable before any entry in it can be: Apache's server does not see to that.
 func (w *logWriter) create() error {
 	name := path.Join(w.dir, logName(w.first))
 	// Readers must know this file as the unfinished one before they can find it.
@@ -164,15 +198,20 @@ func (w *logWriter) create() error {
 		return fmt.Errorf("begin a log file: %w", err)
 	}
 	w.file, w.path, w.position, w.size = file, name, 0, 0
+	w.synced, w.marked = 0, 0
 	n, err := file.Write(fileHeader(logMagic, 0))
 	if err != nil {
 		return fmt.Errorf("begin a log file: %w", err)
 	}
 	w.position, w.size, w.unsynced = int64(n), int64(n), true
-	if w.forceSync {
-		if err := w.files.SyncDir(w.dir); err != nil {
-			return fmt.Errorf("begin a log file: sync %s: %w", w.dir, err)
-		}
+	if !w.forceSync {
+		return nil
+	}
+	if err := file.Sync(); err != nil {
+		return fmt.Errorf("begin a log file: sync %s: %w", name, err)
+	}
+	if err := w.files.SyncDir(w.dir); err != nil {
+		return fmt.Errorf("begin a log file: sync %s: %w", w.dir, err)
 	}
 	return nil
 }
@@ -193,13 +232,21 @@ func (w *logWriter) extend(n int64) error {
 	return nil
 }
 
-// roll syncs and closes the file; the next entry begins a new one.
+// roll syncs, marks and closes the file; the next entry begins a new one.
 func (w *logWriter) roll() error {
 	if err := w.settle(); err != nil {
 		return err
 	}
 	if w.file == nil {
 		return nil
+	}
+	if w.forceSync && w.synced > w.marked {
+		if err := w.mark(); err != nil {
+			return err
+		}
+		if err := w.force(); err != nil {
+			return err
+		}
 	}
 	err := w.file.Close()
 	w.file = nil

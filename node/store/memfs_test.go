@@ -38,15 +38,45 @@ func newMemoryFS() *memoryFS {
 	return &memoryFS{names: map[string]*memoryFile{}, durable: map[string]*memoryFile{}, locked: map[string]bool{}}
 }
 
-// fate is what becomes of something that was not synced when the power went.
-type fate func(length int) (kept int)
+// fate is what becomes of a file's bytes that were not synced when the power went: it gives what is on the
+// disk, of what was synced last and what was written since.
+type fate func(synced, written []byte) []byte
 
-func loseAll(int) int         { return 0 }
-func keepAll(length int) int  { return length }
-func keepHalf(length int) int { return (length + 1) / 2 }
+func loseAll(synced, _ []byte) []byte  { return synced }
+func keepAll(_, written []byte) []byte { return written }
 
-// afterCrash returns what the disk holds when the machine is on again. Bytes that were written behind
-// the synced ones are kept as far as bytes says; changes of names that were not synced, as names says.
+// keepHalf keeps the beginning of what was written. The file's length may be ahead of it: the rest reads
+// as zeros. A file that was made shorter stays as it was.
+func keepHalf(synced, written []byte) []byte {
+	first := differ(synced, written)
+	kept := first + (len(written)-first+1)/2
+	if len(written) < len(synced) || kept == first {
+		return synced
+	}
+	content := make([]byte, len(written))
+	copy(content, written[:kept])
+	copy(content[kept:], synced[min(kept, len(synced)):])
+	return content
+}
+
+// keepOdd and keepEven keep every other sector, as a disk may that writes them in an order of its own.
+func keepOdd(synced, written []byte) []byte  { return keepSectors(synced, written, 1) }
+func keepEven(synced, written []byte) []byte { return keepSectors(synced, written, 0) }
+
+func keepSectors(synced, written []byte, parity int) []byte {
+	if len(written) < len(synced) {
+		return synced
+	}
+	content := make([]byte, len(written))
+	copy(content, synced)
+	for at := parity * sectorSize; at < len(written); at += 2 * sectorSize {
+		copy(content[at:min(at+sectorSize, len(content))], written[at:])
+	}
+	return content
+}
+
+// afterCrash returns what the disk holds when the machine is on again: of bytes that were not synced what
+// bytes says, and of changes of names that were not synced all or nothing.
 func (m *memoryFS) afterCrash(bytes fate, names bool) *memoryFS {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
@@ -56,21 +86,8 @@ func (m *memoryFS) afterCrash(bytes fate, names bool) *memoryFS {
 		survivors = m.names
 	}
 	for name, file := range survivors {
-		content := append([]byte(nil), file.durable...)
-		first := differ(file.durable, file.content)
-		kept := first + bytes(len(file.content)-first)
-		switch {
-		case len(file.content) < len(file.durable):
-			if kept == len(file.content) && bytes(1) == 1 {
-				content = append([]byte(nil), file.content...) // an un-synced cut
-			}
-		case kept > first:
-			// The length may be ahead of the bytes: the rest reads as zeros.
-			content = make([]byte, len(file.content))
-			copy(content, file.content[:kept])
-			copy(content[min(kept, len(content)):], file.durable[min(kept, len(file.durable)):])
-		}
-		copied := &memoryFile{content: content, durable: append([]byte(nil), content...)}
+		content := bytes(file.durable, file.content)
+		copied := &memoryFile{content: append([]byte(nil), content...), durable: append([]byte(nil), content...)}
 		after.names[name], after.durable[name] = copied, copied
 	}
 	return after

@@ -31,6 +31,7 @@ type namedFile struct {
 	zxid        int64
 	path        string
 	compression Compression // snapshots only
+	newest      bool        // of the logs
 }
 
 func logName(zxid int64) string { return logPrefix + strconv.FormatInt(zxid, 16) }
@@ -63,6 +64,9 @@ func listLogs(files FS, dir string) ([]namedFile, error) {
 		}
 	}
 	sort.SliceStable(logs, func(i, j int) bool { return logs[i].zxid < logs[j].zxid })
+	if len(logs) > 0 {
+		logs[len(logs)-1].newest = true
+	}
 	return logs, nil
 }
 

@@ -46,9 +46,11 @@ type replayed struct {
 	committed []disk.Entry
 	// last is the zxid of the last transaction, or of the snapshot if none came after it.
 	last int64
-	// tails are the logs that end in a torn entry, and empty those that hold no entry at all.
+	// tails are the logs that end in torn entries, and empty those that hold no entry at all.
 	tails []logTail
 	empty []string
+	// end is the length of what is whole of the newest log, 0 if it holds no entry.
+	end int64
 	// damaged tells of snapshots that were passed over.
 	damaged []error
 	// digests are the places where the tree was not what its writer had.
@@ -59,7 +61,7 @@ type replayed struct {
 	prints prints
 }
 
-// logTail is a log file that ends in a torn entry.
+// logTail is a log file that ends in torn entries.
 type logTail struct {
 	path string
 	size int64 // of what is whole
@@ -157,7 +159,7 @@ func (d *directories) judgeBaseless(logs []namedFile, damaged []damagedSnapshot)
 		return nil
 	}
 	for _, log := range logs {
-		empty, err := d.isEmpty(log.path)
+		empty, err := d.isEmpty(log)
 		if err != nil {
 			return err
 		}
@@ -170,12 +172,13 @@ func (d *directories) judgeBaseless(logs []namedFile, damaged []damagedSnapshot)
 }
 
 // isEmpty tells whether a log holds no entry.
-func (d *directories) isEmpty(name string) (bool, error) {
-	reader, err := openLog(d.files, name, 0)
+func (d *directories) isEmpty(log namedFile) (bool, error) {
+	reader, err := openLog(d.files, log.path, 0)
 	if err != nil {
 		return false, err
 	}
 	defer reader.close()
+	reader.newest = log.newest
 	if _, err := reader.next(); !errors.Is(err, io.EOF) {
 		return false, err
 	}
@@ -223,6 +226,7 @@ func (d *directories) replayFile(r *replayed, log namedFile, from, limit int64, 
 		return false, err
 	}
 	defer reader.close()
+	reader.newest = log.newest
 	for {
 		entry, err := reader.next()
 		if errors.Is(err, io.EOF) {
@@ -247,6 +251,9 @@ func (d *directories) replayFile(r *replayed, log namedFile, from, limit int64, 
 			return found, fmt.Errorf("%s: %w", log.path, err)
 		}
 		delete(lost, entry.Zxid)
+	}
+	if found && log.newest {
+		r.end = reader.offset
 	}
 	switch {
 	case !found:
@@ -286,6 +293,7 @@ func (d *directories) replaySorted(r *replayed, logs []namedFile) (found bool, e
 			return found, err
 		}
 		defer reader.close()
+		reader.newest = log.newest
 		for {
 			entry, err := reader.next()
 			if errors.Is(err, io.EOF) {

@@ -60,7 +60,7 @@ func TestRecoverOk(t *testing.T) {
 		"the last log has no header":  {directory{"snapshot.0": snapshot(0), "log.1": logOf(1), "log.2": make([]byte, 9000)}, nil, upTo(1), 0, 0},
 		"the last log has no entry":   {directory{"snapshot.0": snapshot(0), "log.1": logOf(1), "log.2": padded(logOf())}, nil, upTo(1), 0, 0},
 		"the only log has no entry":   {directory{"snapshot.0": snapshot(0), "log.1": padded(logOf())}, nil, nil, 0, 0},
-		"a log in between is torn":    {directory{"snapshot.0": snapshot(0), "log.1": padded(logOf(1, 2)[:160]), "log.2": logOf(2, 3)}, nil, upTo(3), 0, 0},
+		"a log in between is torn":    {directory{"snapshot.0": snapshot(0), "log.1": padded(logOf(1, 2)[:len(logOf(1))+60]), "log.2": logOf(2, 3)}, nil, upTo(3), 0, 0},
 		"only logs that hold nothing": {directory{"log.1": nil}, nil, nil, 0, 0},
 		"logs without a snapshot, trusted": {
 			directory{"log.1": logOf(1, 2)}, func(o *Options) { o.TrustEmptySnapshot = true }, upTo(2), 0, 0,

@@ -280,7 +280,7 @@ func (s *Store) warn(r *replayed) {
 		s.options.Log.Error("the recovered tree is not the one that was written", "error", mismatch)
 	}
 	for _, tail := range r.tails {
-		s.options.Log.Warn("cutting a torn entry off the log, as a crash leaves it", "file", tail.path, "offset", tail.size, "bytes", tail.torn)
+		s.options.Log.Warn("cutting torn entries off the log, as a crash leaves them", "file", tail.path, "offset", tail.size, "bytes", tail.torn)
 	}
 	for _, name := range r.empty {
 		s.options.Log.Warn("removing a log file without an entry, as a crash leaves it", "file", name)
@@ -328,6 +328,11 @@ func (s *Store) secure(r *replayed) error {
 			return err
 		}
 		err = file.Sync()
+		if err == nil && log.newest && r.end > 0 {
+			if err = writeMark(file, r.end); err == nil {
+				err = file.Sync()
+			}
+		}
 		if closing := file.Close(); err == nil {
 			err = closing
 		}
