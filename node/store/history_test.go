@@ -116,6 +116,53 @@ func TestPurge(t *testing.T) {
 	}
 }
 
+// readHook calls a function before a snapshot is opened for reading, once.
+type readHook struct {
+	*memoryFS
+	name   string
+	before func()
+}
+
+func (h *readHook) Open(name string) (File, error) {
+	if before := h.before; before != nil && name == h.name {
+		h.before = nil
+		before()
+	}
+	return h.memoryFS.Open(name)
+}
+
+// While Purge reads snapshots everything else goes on, and what it finds afterwards counts.
+func TestPurgeHoldsNobodyUp(t *testing.T) {
+	for name, test := range map[string]struct {
+		meanwhile disk.Operation
+		left      string
+	}{
+		"a snapshot is taken": {
+			disk.Operation{Kind: disk.TakeSnapshot, Snapshot: treeOf(upTo(6)...).Snapshot()},
+			"log.3 log.4 log.5 log.6 snapshot.3 snapshot.4 snapshot.5 snapshot.6",
+		},
+		"what was to be kept is taken back": {
+			disk.Operation{Kind: disk.Truncate, Zxid: 4},
+			"log.1 log.2 log.3 log.4 snapshot.0 snapshot.1 snapshot.2 snapshot.3 snapshot.4",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			files := &readHook{memoryFS: newMemoryFS(), name: inData("snapshot.3")}
+			s, _ := openTest(t, testOptions(files))
+			r := run(s)
+			for z := int64(1); z <= 5; z++ {
+				r.must(t, logged(z)...)
+				r.must(t, disk.Operation{Kind: disk.TakeSnapshot, Snapshot: treeOf(upTo(z)...).Snapshot()})
+			}
+			r.must(t, logged(6)...)
+			files.before = func() { r.must(t, test.meanwhile) }
+			require.NoError(t, s.Purge(3))
+			require.Equal(t, test.left, files.listing(dataDir+"/"+versionDir))
+			require.NoError(t, r.stop())
+		})
+	}
+}
+
 func TestSnapshotSize(t *testing.T) {
 	files := newMemoryFS()
 	s, _ := openTest(t, testOptions(files))
