@@ -9,10 +9,11 @@ GOTESTSUM := gotest.tools/gotestsum@v1.13.0
 BUILDFLAGS := -trimpath -buildvcs=auto
 TEST_TIMEOUT := 20m
 STREAM ?= 200000
+FUZZTIME ?= 20s
 
 export CGO_ENABLED = 0
 
-.PHONY: run build test unit race integration differential lint deps bench power catalogue clean
+.PHONY: run build test unit race integration differential lint deps fuzz bench power catalogue clean
 
 run: build ## build and run the default test: make run DRIVER=process ARGS='--duration 20s'
 	bin/ordeal run --driver $(DRIVER) $(ARGS)
@@ -42,6 +43,15 @@ integration: build ## tests with Docker, Java and Apache ZooKeeper
 
 differential: ## 200,000 requests to our server and to Apache's, alone and as ensembles: no answer may differ
 	ORDEAL_STREAM=$(STREAM) $(GO) test -tags integration -count 1 -run 'IntegrationStreamAgainstApache|IntegrationEnsemblesAgainstApache' -timeout 60m -v ./node/server
+
+fuzz: ## feed everything that strangers can reach, each target for FUZZTIME; go test takes one at a time
+	@for package in $$($(GO) list ./...); do \
+		targets=$$($(GO) test -list '^Fuzz' $$package) || exit 1; \
+		for target in $$(echo "$$targets" | grep '^Fuzz'); do \
+			echo "$$package $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s $$package || exit 1; \
+		done; \
+	done
 
 bench: build ## measure speed, at last beside Apache ZooKeeper: benchmarks assert nothing
 	$(GO) test -run '^$$' -bench . -benchtime 1s ./...

@@ -23,6 +23,8 @@ type bench struct {
 	now   peer.Now
 	disk  []disk.Operation // asked for and not done
 	ready peer.Ready       // all but the disk, since the last reset
+	// clientConnected is whether clientFrame has made its connection.
+	clientConnected bool
 }
 
 func newBench(t *testing.T, change func(*peer.Config)) *bench {

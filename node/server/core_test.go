@@ -38,25 +38,27 @@ func (r *recorded) clients(frames []peer.ClientOutput) {
 	}
 }
 
-// newRecordedCore is a standalone server without sockets and files.
-func newRecordedCore() (*core, *recorded) {
+// newRecordedCore is a standalone server, unless change makes it another one, without sockets and files.
+func newRecordedCore(change func(*peer.Config)) (*core, *recorded) {
 	r := &recorded{}
 	c := &core{
 		clock: newClock(), log: slog.New(slog.DiscardHandler), outputs: r,
 		inputs: make(chan input, inputsQueued), more: make(chan struct{}, 1), results: results{arrived: make(chan struct{}, 1)},
 	}
 	r.core = c
-	c.peer = peer.New(peer.Config{
+	config := peer.Config{
 		Standalone: true, TickTime: time.Second, SessionTimeoutMin: time.Second, SessionTimeoutMax: time.Minute,
 		SnapCount: 1000, CommitLogCount: 10, LeaderServes: true, Random: rand.New(rand.NewPCG(1, 1)), Log: c.log,
-	}, &disk.State{Tree: tree.New(tree.Options{})}, c.clock.now())
+	}
+	change(&config)
+	c.peer = peer.New(config, &disk.State{Tree: tree.New(tree.Options{})}, c.clock.now())
 	return c, r
 }
 
 // Replies leave the core step by step, so that those to a whole batch of large reads are never all in memory
 // before their connections see them.
 func TestLargeRepliesLeaveInSteps(t *testing.T) {
-	c, r := newRecordedCore()
+	c, r := newRecordedCore(func(*peer.Config) {})
 	const conn, dataSize = 1, 900_000
 	require.True(t, c.tell(t.Context(), func(p *peer.Peer) { p.ClientConnected(conn, "127.0.0.1") }))
 	tell := func(frame []byte) {

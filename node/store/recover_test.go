@@ -352,3 +352,27 @@ func TestDigests(t *testing.T) {
 		})
 	}
 }
+
+// FuzzEpochFiles gives a server that starts what may stand in its epoch files. What it makes of them holds
+// together, and is the same once it is written.
+func FuzzEpochFiles(f *testing.F) {
+	f.Add([]byte("1"), []byte("2\n"), zxid(2, 1))
+	f.Add([]byte("9223372036854775807"), []byte("9223372036854775807"), zxid(1, 1))
+	f.Add([]byte("-1"), []byte(""), int64(0))
+	f.Fuzz(func(t *testing.T, current, accepted []byte, lastZxid int64) {
+		files := directory{currentName: current, acceptedName: accepted}.files()
+		found, err := recoverEpochs(files, dataDir, lastZxid)
+		if err != nil {
+			return
+		}
+		require.LessOrEqual(t, epochOf(lastZxid), found.current)
+		require.LessOrEqual(t, found.current, found.accepted)
+		require.GreaterOrEqual(t, found.current, int64(0))
+		require.NoError(t, writeEpoch(files, dataDir, currentName, found.current))
+		require.NoError(t, writeEpoch(files, dataDir, acceptedName, found.accepted))
+		again, err := recoverEpochs(files, dataDir, lastZxid)
+		require.NoError(t, err)
+		found.repaired = false
+		require.Equal(t, found, again)
+	})
+}
