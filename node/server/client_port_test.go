@@ -14,6 +14,7 @@ import (
 
 	"ordeal/node/jute"
 	"ordeal/node/peer"
+	"ordeal/node/pipeline"
 )
 
 // frame puts the length in front.
@@ -257,6 +258,13 @@ func TestSessionThatOnlyReadsIsHeardOf(t *testing.T) {
 		write(t, tcp, ask(xid, jute.OpExists, pathAndWatch("/", 0)))
 		require.EqualValues(t, xid, binary.BigEndian.Uint32(readFrame(t, tcp)))
 	}
+}
+
+// A client that reads what it has asked for is not cut off, however large the replies are that may wait.
+func TestLargeRepliesFitIntoTheQueue(t *testing.T) {
+	largest := request{op: jute.OpMultiRead}.room()
+	require.Equal(t, pipeline.MultiReadMax, largest)
+	require.Less(t, (clientReadsMax-1+largest)*jute.MaxBufferDefault, clientQueueMax)
 }
 
 // Many short items take more memory than their bytes.
