@@ -21,7 +21,6 @@ import (
 
 	"ordeal/node/disk"
 	"ordeal/node/freeport"
-	"ordeal/node/jute"
 	"ordeal/node/tree"
 )
 
@@ -372,13 +371,6 @@ func TestIntegrationApacheServesWhatTheStoreWrote(t *testing.T) {
 			}
 		})
 	}
-}
-
-// digested applies the test's transaction to the tree and returns its entry with the digest after it.
-func digested(t *tree.Tree, z int64) disk.Entry {
-	header, txn := txnAt(z)
-	t.Apply(header, txn)
-	return disk.Entry{Zxid: z, Payload: jute.EncodePayload(header, txn, &jute.TxnDigest{Version: jute.DigestVersion, TreeDigest: t.Digest()})}
 }
 
 // mntr asks a server for one of its metrics.

@@ -92,6 +92,10 @@ func recoverEpochs(files FS, dir string, lastZxid int64) (epochs, error) {
 	if err != nil {
 		return epochs{}, err
 	}
+	if !found && last < current {
+		return epochs{}, &LostError{fmt.Sprintf("%s/%s says that epoch %d was entered, but there is no file %s, which says that it was accepted",
+			dir, currentName, current, acceptedName)}
+	}
 	if !found {
 		accepted = last
 	}

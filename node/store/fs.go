@@ -27,6 +27,13 @@ type FS interface {
 	Lock(name string) (io.Closer, error)
 }
 
+// aliasFS is an FS in which a directory may have several names: by symbolic links, for instance.
+type aliasFS interface {
+	FS
+	// SameDir tells whether two names are those of one directory.
+	SameDir(a, b string) bool
+}
+
 // File is an open file. Write goes on where the last Write ended, beginning at the file's start.
 type File interface {
 	io.Writer

@@ -38,6 +38,13 @@ func entryAt(z int64) disk.Entry {
 	return disk.Entry{Zxid: z, Payload: jute.EncodePayload(header, txn, nil)}
 }
 
+// digested applies the test's transaction to the tree and returns its entry with the digest after it.
+func digested(t *tree.Tree, z int64) disk.Entry {
+	header, txn := txnAt(z)
+	t.Apply(header, txn)
+	return disk.Entry{Zxid: z, Payload: jute.EncodePayload(header, txn, &jute.TxnDigest{Version: jute.DigestVersion, TreeDigest: t.Digest()})}
+}
+
 // treeOf applies the transactions of the zxids to a new tree.
 func treeOf(zxids ...int64) *tree.Tree {
 	t := tree.New(treeOptions)

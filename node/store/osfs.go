@@ -51,6 +51,17 @@ func (osFS) SyncDir(dir string) error {
 	return opened.Sync()
 }
 
+var _ aliasFS = osFS{}
+
+func (osFS) SameDir(a, b string) bool {
+	first, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	second, err := os.Stat(b)
+	return err == nil && os.SameFile(first, second)
+}
+
 func (osFS) Lock(name string) (io.Closer, error) {
 	file, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, filePermissions)
 	if err != nil {

@@ -25,6 +25,7 @@ func Read(options Options) (*disk.State, error) {
 	options = options.withDefaults()
 	dataDir := options.DataDir
 	directories := options.directories()
+	directories.recogniseOne()
 	if err := directories.checkSeparation(); err != nil {
 		return nil, err
 	}

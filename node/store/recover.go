@@ -68,6 +68,13 @@ type logTail struct {
 	torn int64 // bytes behind
 }
 
+// recogniseOne takes two names of one directory for what they are.
+func (d *directories) recogniseOne() {
+	if files, ok := d.files.(aliasFS); ok && files.SameDir(d.snapshots, d.logs) {
+		d.logs = d.snapshots
+	}
+}
+
 // checkSeparation refuses directories whose files lie in one another's place: an operator who
 // changed dataLogDir would otherwise start without the log that he has.
 func (d *directories) checkSeparation() error {
@@ -219,7 +226,9 @@ func (d *directories) loadBase(limit int64) (*loadedSnapshot, []damagedSnapshot,
 
 // replayFile applies the entries of one log that are after the snapshot and tells whether there was
 // any entry in it. The zxids in lost are those of damaged snapshots: what is found in the log is
-// taken out, for the log then replaces the snapshot.
+// taken out, for the log then replaces the snapshot. One at the start of an epoch, which is no transaction's
+// zxid, is replaced if the first transaction of that epoch follows, and its digest proves that nothing is
+// missing before it: the snapshot may have come from a leader, with more than this log ever had.
 func (d *directories) replayFile(r *replayed, log namedFile, from, limit int64, lost map[int64]bool) (found bool, err error) {
 	reader, err := openLog(d.files, log.path, 0)
 	if err != nil {
@@ -247,10 +256,15 @@ func (d *directories) replayFile(r *replayed, log namedFile, from, limit int64, 
 		} else if skip {
 			continue
 		}
-		if err := d.apply(r, entry); err != nil {
+		previous := r.last
+		proven, err := d.apply(r, entry)
+		if err != nil {
 			return found, fmt.Errorf("%s: %w", log.path, err)
 		}
 		delete(lost, entry.Zxid)
+		if epoch := epochOf(entry.Zxid); proven && epoch > epochOf(previous) {
+			delete(lost, epoch<<32)
+		}
 	}
 	if found && log.newest {
 		r.end = reader.offset
@@ -318,7 +332,7 @@ func (d *directories) replaySorted(r *replayed, logs []namedFile) (found bool, e
 			r.disorder = append(r.disorder, hole)
 			r.prints.add(entry)
 		}
-		if err := d.apply(r, entry); err != nil {
+		if _, err := d.apply(r, entry); err != nil {
 			return found, fmt.Errorf("%s: %w", d.logs, err)
 		}
 	}
@@ -350,10 +364,11 @@ func (p *prints) has(entry disk.Entry) bool {
 	return found && p.seen[at] == p.of(entry)
 }
 
-func (d *directories) apply(r *replayed, entry disk.Entry) error {
+// apply makes an entry part of the tree. Proven tells that the digest in it is the tree's.
+func (d *directories) apply(r *replayed, entry disk.Entry) (proven bool, err error) {
 	header, txn, digest, err := jute.DecodePayload(entry.Payload)
 	if err != nil {
-		return err
+		return false, err
 	}
 	r.tree.Apply(header, txn)
 	r.last = entry.Zxid
@@ -361,10 +376,11 @@ func (d *directories) apply(r *replayed, entry disk.Entry) error {
 	if keep := d.options.CommitLogCount; len(r.committed) >= 2*keep {
 		r.committed = append([]disk.Entry(nil), r.committed[len(r.committed)-keep:]...)
 	}
+	mismatch := r.tree.CheckDigest(entry.Zxid, digest)
 	if r.base == nil || r.base.digest != nil {
-		r.mismatch(r.tree.CheckDigest(entry.Zxid, digest))
+		r.mismatch(mismatch)
 	}
-	return nil
+	return mismatch == nil && digest != nil && digest.Version == jute.DigestVersion && r.tree.DigestKnown(), nil
 }
 
 // expectDigest hands the snapshot's digest to the tree, which compares when it is as far as it was when

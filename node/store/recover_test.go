@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"testing"
@@ -130,6 +131,9 @@ func TestRecoverBad(t *testing.T) {
 		"the log is beyond what was accepted": {
 			directory{"snapshot.2": snapshot(2), "log.200000001": logOf(e2), "acceptedEpoch": []byte("1"), "currentEpoch": []byte("1")},
 			"only epoch 1 was accepted",
+		},
+		"no word of what was accepted": {
+			directory{"snapshot.0": snapshot(0), "currentEpoch": []byte("2")}, "there is no file acceptedEpoch",
 		},
 		"accepted less than entered": {
 			directory{"snapshot.0": snapshot(0), "acceptedEpoch": []byte("1"), "currentEpoch": []byte("2")}, "only epoch 1 was accepted",
@@ -296,8 +300,80 @@ func TestNoTwoServersShareADirectory(t *testing.T) {
 	}
 }
 
+func TestOneDirectoryByTwoNames(t *testing.T) {
+	dir := t.TempDir()
+	data, alias := filepath.Join(dir, "data"), filepath.Join(dir, "alias")
+	require.NoError(t, os.Mkdir(data, 0o755))
+	require.NoError(t, os.Symlink(data, alias))
+	options := Options{DataDir: data, LogDir: alias, Tree: treeOptions}
+	for range 2 { // the second time there are files
+		s, state := openTest(t, options)
+		r := run(s)
+		r.must(t, logged(state.Tree.LastZxid()+1)...)
+		require.NoError(t, r.stop())
+	}
+	state, err := ReadDir(data, alias)
+	require.NoError(t, err)
+	sameTree(t, treeOf(1, 2), state.Tree)
+}
+
+// A snapshot at the start of an epoch has no transaction's zxid. The log replaces it if it says the tree
+// before that epoch's first transaction was the same.
+func TestDamagedSnapshotAtTheStartOfAnEpoch(t *testing.T) {
+	first := zxid(2, 1)
+	start := func(zxids ...int64) []byte {
+		tree := treeOf(zxids...)
+		tree.SetLastZxid(zxid(2, 0))
+		return flipped(snapshotFile(t, Plain, tree.Snapshot()))
+	}
+	proof := func(zxids ...int64) []byte { return record(digested(treeOf(zxids...), first).Payload) }
+	for name, c := range map[string]struct {
+		before []byte // the older snapshot
+		log    []byte
+		ok     bool
+	}{
+		"taken here":                       {snapshotOf(t, Plain, 1), join(logOf(1, 2), proof(1, 2)), true},
+		"taken here, the first one before": {snapshotOf(t, Plain), join(logOf(1, 2), proof(1, 2)), true},
+		"from a leader with more":          {snapshotOf(t, Plain, 1), join(logOf(1, 2), proof(1, 2, 3)), false},
+		"without proof":                    {snapshotOf(t, Plain, 1), logOf(1, 2, first), false},
+		"nothing behind it":                {snapshotOf(t, Plain, 1), logOf(1, 2), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			files := directory{"log.1": c.log, "snapshot.200000000": start(1, 2)}.files()
+			files.put(inData("snapshot.0"), snapshotOf(t, Plain))
+			if !bytes.Equal(c.before, snapshotOf(t, Plain)) {
+				files.put(inData("snapshot.1"), c.before)
+			}
+			s, state, err := Open(testOptions(files))
+			if !c.ok {
+				require.ErrorContains(t, err, "no log holds the state of transaction 0x200000000")
+				return
+			}
+			require.NoError(t, err)
+			require.NoError(t, s.Close())
+			sameTree(t, treeOf(1, 2, first), state.Tree)
+		})
+	}
+}
+
 func TestInitialize(t *testing.T) {
 	marker := dataDir + "/" + initializeName
+	t.Run("with data", func(t *testing.T) {
+		files := directory{"snapshot.0": snapshotOf(t, Plain), "log.1": logOf(1), "acceptedEpoch": []byte("7")}.files()
+		files.put(marker, nil)
+		options := testOptions(files)
+		options.RequireInitialize = true
+		s, _ := openTest(t, options)
+		require.NoError(t, s.Close())
+		files = files.afterCrash(loseAll, false)
+		require.NotContains(t, files.names, marker)
+		for _, name := range []string{"snapshot.0", "log.1"} {
+			require.NoError(t, files.Remove(inData(name)))
+		}
+		options.FS = files
+		_, _, err := Open(options)
+		require.ErrorContains(t, err, "its snapshots and logs are gone")
+	})
 	t.Run("required and missing", func(t *testing.T) {
 		options := testOptions(newMemoryFS())
 		options.RequireInitialize = true

@@ -15,9 +15,14 @@ import (
 
 // snapshotOf returns a snapshot file of a tree.
 func snapshotOf(t testing.TB, compression Compression, zxids ...int64) []byte {
+	return snapshotFile(t, compression, treeOf(zxids...).Snapshot())
+}
+
+// snapshotFile is the content of a snapshot's file.
+func snapshotFile(t testing.TB, compression Compression, source *tree.Snapshotter) []byte {
 	files := newMemoryFS()
 	job := &snapshotJob{
-		files: files, dir: "/", compression: compression, source: treeOf(zxids...).Snapshot(),
+		files: files, dir: "/", compression: compression, source: source,
 		guard: func(f func()) { f() }, nodes: snapshotNodesDefault, givenUp: func() bool { return false },
 	}
 	size, err := job.write()

@@ -167,6 +167,9 @@ func (s *Store) open() (*disk.State, error) {
 			return nil, err
 		}
 	}
+	if err := s.removeInitialize(); err != nil {
+		return nil, err
+	}
 	if r.base != nil {
 		s.snapshotSize.Store(r.base.size)
 	}
@@ -179,11 +182,15 @@ func (s *Store) open() (*disk.State, error) {
 }
 
 func (s *Store) lock() error {
-	for _, dir := range s.directories.all() {
-		if err := s.directories.files.MakeDir(dir); err != nil {
+	d := s.directories
+	for _, dir := range []string{d.snapshots, d.logs} {
+		if err := d.files.MakeDir(dir); err != nil {
 			return err
 		}
-		lock, err := s.directories.files.Lock(path.Join(dir, lockName))
+	}
+	d.recogniseOne()
+	for _, dir := range d.all() {
+		lock, err := d.files.Lock(path.Join(dir, lockName))
 		if err != nil {
 			return fmt.Errorf("another server may be using this directory: %w", err)
 		}
@@ -220,10 +227,8 @@ func (s *Store) removeUnfinished() error {
 
 // initialize begins a server's life (protocol.md 4.4).
 func (s *Store) initialize(empty *replayed) (*replayed, error) {
-	d := s.directories
-	marker := path.Join(s.options.DataDir, initializeName)
 	marked := true
-	if file, err := d.files.Open(marker); err == nil {
+	if file, err := s.directories.files.Open(s.initializeMarker()); err == nil {
 		file.Close()
 	} else if errors.Is(err, fs.ErrNotExist) {
 		marked = false
@@ -248,10 +253,23 @@ func (s *Store) initialize(empty *replayed) (*replayed, error) {
 		return nil, err
 	}
 	s.snapshotSize.Store(size)
-	if marked {
-		return empty, d.files.Remove(marker)
-	}
 	return empty, nil
+}
+
+func (s *Store) initializeMarker() string { return path.Join(s.options.DataDir, initializeName) }
+
+// removeInitialize removes the operator's word that this server may begin without data, durably. It
+// counts for one start, with data or without: had it stayed, a later start would take a loss of
+// everything for a beginning.
+func (s *Store) removeInitialize() error {
+	err := s.directories.files.Remove(s.initializeMarker())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = s.directories.files.SyncDir(s.options.DataDir)
+	}
+	return err
 }
 
 // refuseOldEpochs refuses to take a server for a new one that has entered epochs before.
@@ -322,23 +340,45 @@ func (s *Store) secure(r *replayed) error {
 	if err != nil {
 		return err
 	}
-	for _, log := range logsFrom(logs, from) {
-		file, err := d.files.Edit(log.path)
-		if err != nil {
+	if r.base != nil {
+		if err := secureFile(d.files, r.base.path, 0); err != nil {
 			return err
 		}
-		err = file.Sync()
-		if err == nil && log.newest && r.end > 0 {
-			if err = writeMark(file, r.end); err == nil {
-				err = file.Sync()
-			}
+	}
+	for _, log := range logsFrom(logs, from) {
+		end := int64(0)
+		if log.newest {
+			end = r.end
 		}
-		if closing := file.Close(); err == nil {
-			err = closing
+		if err := secureFile(d.files, log.path, end); err != nil {
+			return err
 		}
-		if err != nil {
-			return fmt.Errorf("sync %s: %w", log.path, err)
+	}
+	for _, dir := range []string{d.snapshots, d.logs} {
+		if err := d.files.SyncDir(dir); err != nil {
+			return fmt.Errorf("sync %s: %w", dir, err)
 		}
+	}
+	return nil
+}
+
+// secureFile syncs a file, and then, unless mark is 0, marks it as synced up to there.
+func secureFile(files FS, name string, mark int64) error {
+	file, err := files.Edit(name)
+	if err != nil {
+		return err
+	}
+	err = file.Sync()
+	if err == nil && mark > 0 {
+		if err = writeMark(file, mark); err == nil {
+			err = file.Sync()
+		}
+	}
+	if closing := file.Close(); err == nil {
+		err = closing
+	}
+	if err != nil {
+		return fmt.Errorf("sync %s: %w", name, err)
 	}
 	return nil
 }

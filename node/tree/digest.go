@@ -104,6 +104,9 @@ func (t *Tree) TrustDigestsAfter(zxid int64) { t.fuzzyUntil = min(t.fuzzyUntil, 
 // digestUnknown tells whether the tree is not yet what its last transaction should have made of it.
 func (t *Tree) digestUnknown() bool { return t.expected != nil || t.lastZxid < t.fuzzyUntil }
 
+// DigestKnown tells whether CheckDigest compares anything.
+func (t *Tree) DigestKnown() bool { return t.options.DigestEnabled && !t.digestUnknown() }
+
 // CheckDigest compares the tree, after the transaction zxid was applied, with the digest that came
 // with the transaction, which may be nil. An error says what was expected and found; a server goes on
 // after it, as Apache's do (protocol.md 3.1).
