@@ -21,7 +21,7 @@ const (
 // diskNames name the operations at which an ambush may wait.
 var diskNames = map[disk.Kind]string{
 	disk.Sync: "Sync", disk.WriteAcceptedEpoch: "WriteAcceptedEpoch", disk.WriteCurrentEpoch: "WriteCurrentEpoch",
-	disk.InstallSnapshot: "InstallSnapshot", disk.Truncate: "Truncate",
+	disk.InstallSnapshot: "InstallSnapshot", disk.Truncate: "Truncate", disk.ReadLog: "ReadLog",
 }
 
 // memberDisk is one member's disk: it carries out what the member's peer asks for, and goes on when the

@@ -222,7 +222,7 @@ func (d *modelDisk) finish() {
 // fails tells whether a fault makes an operation fail.
 func (d *modelDisk) fails(kind disk.Kind) error {
 	switch kind {
-	case disk.AbortSnapshot:
+	case disk.AbortSnapshot, disk.ReadLog:
 		return nil
 	case disk.Append:
 		return d.failure(logFiles, true, false)
@@ -269,6 +269,8 @@ func (d *modelDisk) carryOut(operation disk.Operation) disk.Result {
 		w.inside.durabilityMayHaveShrunk(w)
 	case disk.AbortSnapshot:
 		d.snapshots++
+	case disk.ReadLog:
+		result.Entries, result.Err = d.ReadFrom(operation.Zxid, operation.SizeMax)
 	default:
 		panic(fmt.Sprintf("sim: unknown disk operation %d", operation.Kind))
 	}

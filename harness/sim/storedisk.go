@@ -4,6 +4,7 @@ import (
 	"errors"
 	"iter"
 	"path"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -42,13 +43,13 @@ type storeDisk struct {
 	results []disk.Result
 
 	// nudged says that the store has something to do though nothing is asked for.
-	nudged   bool
-	worker   *thread
-	snapshot *thread // that writes one, or nil
-	running  *thread // whose code runs now; nil for that of the world
-	ended    bool    // the process: nothing of it reaches the disk any more
-	index    uint64
-	losses   uint64 // of power
+	nudged  bool
+	worker  *thread
+	besides []*thread // that write a snapshot or read the log, beside the worker
+	running *thread   // whose code runs now; nil for that of the world
+	ended   bool      // the process: nothing of it reaches the disk any more
+	index   uint64
+	losses  uint64 // of power
 
 	ledger
 	// rotted is what has changed since the store was open; wasRotted excuses for good what it cannot read.
@@ -239,7 +240,7 @@ func (d *storeDisk) done(result disk.Result) {
 	operation := d.asked[result.Ticket]
 	if result.Err == nil {
 		d.enter(operation, result)
-	} else if operation.Kind != disk.TakeSnapshot && !errors.Is(result.Err, disk.ErrNothingBefore) {
+	} else if operation.Kind != disk.TakeSnapshot && operation.Kind != disk.ReadLog && !errors.Is(result.Err, disk.ErrNothingBefore) {
 		d.failed = true
 	}
 	if operation.Kind == disk.Truncate || operation.Kind == disk.InstallSnapshot {
@@ -309,16 +310,16 @@ func (d *storeDisk) before(operation fileOperation) error {
 
 // guard lets time pass before the next znodes are copied for a snapshot that is taken beside all else.
 func (d *storeDisk) guard(next func()) {
-	if t := d.running; t != nil && t == d.snapshot && !t.hurried && !d.ended {
+	if t := d.running; t != nil && t != d.worker && !t.hurried && !d.ended {
 		t.yield(pending{after: snapshotPause})
 	}
 	next()
 }
 
 // beside implements store.Options.Beside.
-func (d *storeDisk) beside(write func()) (wait func()) {
-	t := d.newThread(write)
-	d.snapshot = t
+func (d *storeDisk) beside(work func()) (wait func()) {
+	t := d.newThread(work)
+	d.besides = append(d.besides, t)
 	d.plan(t, 0)
 	return func() {
 		t.hurried = true
@@ -370,8 +371,8 @@ func (d *storeDisk) run(t *thread) {
 	t.over = !more
 	if !t.over {
 		t.doing, t.idle = doing, doing.idle
-	} else if t == d.snapshot {
-		d.snapshot = nil
+	} else {
+		d.besides = slices.DeleteFunc(d.besides, func(other *thread) bool { return other == t })
 	}
 }
 
@@ -401,7 +402,7 @@ func (d *storeDisk) goOn(t *thread) {
 	}
 	switch {
 	case t.over:
-		d.nudged = true // the snapshot is to get its name
+		d.nudged = true // the snapshot is to get its name, what was read its reader
 		d.wake()
 	case !t.idle:
 		d.plan(t, t.doing.after)
@@ -446,16 +447,25 @@ func (d *storeDisk) release() {
 	if d.stuck > 0 || d.store == nil {
 		return
 	}
-	for _, t := range []*thread{d.worker, d.snapshot} {
-		if t != nil && (!t.idle || len(d.queue) > 0) {
+	for _, t := range d.threads() {
+		if !t.idle || len(d.queue) > 0 {
 			d.plan(t, t.doing.after)
 		}
 	}
 }
 
+// threads are the store's: those beside the worker, and it.
+func (d *storeDisk) threads() []*thread {
+	threads := slices.Clone(d.besides)
+	if d.worker != nil {
+		threads = append(threads, d.worker)
+	}
+	return threads
+}
+
 // busy implements memberDisk.
 func (d *storeDisk) busy() bool {
-	return d.store != nil && (!d.worker.idle || d.worker.planned || len(d.queue) > 0 || d.snapshot != nil)
+	return d.store != nil && (!d.worker.idle || d.worker.planned || len(d.queue) > 0 || len(d.besides) > 0)
 }
 
 // finish implements memberDisk. A snapshot that is being written is left as it is.
@@ -491,13 +501,13 @@ func (d *storeDisk) crash(powerLoss bool, keep int) {
 // close implements memberDisk: it ends the process and its threads.
 func (d *storeDisk) close() {
 	d.ended = true
-	for _, t := range []*thread{d.snapshot, d.worker} {
-		if t != nil && !t.over {
+	for _, t := range d.threads() {
+		if !t.over {
 			t.over = true
 			t.stop()
 		}
 	}
-	d.worker, d.snapshot, d.store = nil, nil, nil
+	d.worker, d.besides, d.store = nil, nil, nil
 }
 
 // readBack implements memberDisk.

@@ -2,8 +2,8 @@
 // of how a disk does it. The core hands out operations in its outputs; whoever runs the core (the
 // server with real files, a simulator with a model) carries them out and reports each ticket back.
 //
-// Operations are carried out in the order in which they were asked for, with one exception:
-// TakeSnapshot runs beside the others. "Appended" and "on disk" are different things: an entry is on
+// Operations are carried out in the order in which they were asked for, with two exceptions:
+// TakeSnapshot and ReadLog run beside the others. "Appended" and "on disk" are different things: an entry is on
 // disk once a Sync asked for after it is done, and only then may it be acknowledged.
 package disk
 
@@ -31,7 +31,7 @@ type Ticket uint64
 // Kind tells operations apart.
 type Kind uint8
 
-// The operations. All but TakeSnapshot happen in the order in which they were asked for.
+// The operations. All but TakeSnapshot and ReadLog happen in the order in which they were asked for.
 const (
 	// Append puts Entry behind the log. It is not on disk before the next Sync is done.
 	Append Kind = iota + 1
@@ -55,6 +55,9 @@ const (
 	Truncate
 	// AbortSnapshot gives up a TakeSnapshot that is under way and removes what it wrote.
 	AbortSnapshot
+	// ReadLog reads the log back, beside other operations, as Reader.ReadFrom does from Zxid on, at most
+	// SizeMax bytes, and answers with the Entries.
+	ReadLog
 )
 
 // Operation is one request to the disk.
@@ -63,7 +66,8 @@ type Operation struct {
 	Ticket   Ticket
 	Entry    Entry             // Append
 	Epoch    int64             // WriteAcceptedEpoch, WriteCurrentEpoch
-	Zxid     int64             // Truncate
+	Zxid     int64             // Truncate, ReadLog
+	SizeMax  int64             // ReadLog, in bytes; 0: no bound
 	Snapshot *tree.Snapshotter // TakeSnapshot, InstallSnapshot
 }
 
@@ -72,6 +76,8 @@ type Result struct {
 	Ticket Ticket
 	Err    error
 	State  *State // after Truncate
+	// Entries are what ReadLog found; none if the log does not reach back that far.
+	Entries []Entry
 }
 
 // State is what a disk holds: what a server knows when it starts.

@@ -23,6 +23,15 @@ func (h leaderHost) SendToLearner(link int64, message zab.Message) {
 	h.ready.Learners = append(h.ready.Learners, LearnerOutput{Link: Link(link), Message: &out})
 }
 
+func (h leaderHost) ReadLog(zxid, sizeMax int64, done func([]disk.Entry)) {
+	h.order(disk.Operation{Kind: disk.ReadLog, Zxid: zxid, SizeMax: sizeMax}, func(result disk.Result) {
+		if result.Err != nil {
+			h.log.Warn("the log cannot be read for a learner; it gets a snapshot", "from", fmt.Sprintf("%#x", zxid), "error", result.Err)
+		}
+		done(result.Entries)
+	})
+}
+
 func (h leaderHost) CloseLearner(link int64) {
 	h.ready.Learners = append(h.ready.Learners, LearnerOutput{Link: Link(link), Close: true})
 }

@@ -65,6 +65,8 @@ func (s *Store) carryOutOne(q queued) {
 		q.report(nil, s.writeEpoch(currentName, q.operation.Epoch))
 	case disk.TakeSnapshot:
 		s.takeSnapshot(q)
+	case disk.ReadLog:
+		s.readLog(q)
 	case disk.AbortSnapshot:
 		s.giveUpSnapshot()
 		q.report(nil, nil)

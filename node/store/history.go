@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"sync/atomic"
 
 	"ordeal/node/disk"
 )
@@ -16,6 +17,10 @@ func (s *Store) SnapshotSize() int64 { return s.snapshotSize.Load() }
 // bound) from there on. Entries that are still in memory are not among them. It may run beside all
 // other operations.
 func (s *Store) ReadFrom(from int64, sizeMax int64) ([]disk.Entry, error) {
+	return s.readFrom(historyReader{from: from, sizeMax: sizeMax, givenUp: func() bool { return false }})
+}
+
+func (s *Store) readFrom(reading historyReader) ([]disk.Entry, error) {
 	d := s.directories
 	logs, err := listLogs(d.files, d.logs)
 	if err != nil {
@@ -26,8 +31,8 @@ func (s *Store) ReadFrom(from int64, sizeMax int64) ([]disk.Entry, error) {
 		return nil, err
 	}
 	written := s.log.written.Load()
-	reading := historyReader{from: from, sizeMax: sizeMax, snapshots: snapshots}
-	for _, log := range logsFrom(logs, from) {
+	reading.snapshots = snapshots
+	for _, log := range logsFrom(logs, reading.from) {
 		limit := int64(0)
 		if written != nil && written.path == log.path {
 			if written.size == 0 {
@@ -48,8 +53,10 @@ func (s *Store) ReadFrom(from int64, sizeMax int64) ([]disk.Entry, error) {
 
 // historyReader collects the entries of a history without a hole.
 type historyReader struct {
-	from      int64
-	sizeMax   int64
+	from    int64
+	sizeMax int64
+	// givenUp ends the reading early when it returns true.
+	givenUp   func() bool
 	snapshots []namedFile
 	entries   []disk.Entry
 	size      int64
@@ -69,6 +76,9 @@ func (h *historyReader) file(files FS, name string, limit int64) (whole bool, er
 		}
 		if err != nil {
 			return false, err
+		}
+		if h.givenUp() {
+			return false, ErrAborted
 		}
 		if entry.Zxid <= h.from {
 			h.entries, h.size = h.entries[:0], 0
@@ -96,4 +106,52 @@ func (h *historyReader) broken(previous, next int64) bool {
 		}
 	}
 	return false
+}
+
+// logRead is a ReadLog that is under way beside other operations.
+type logRead struct {
+	givenUp atomic.Bool
+	wait    func() // for its end
+}
+
+// readLog reads for those that have asked, one after the other, so that no more than one answer is in
+// memory that nobody has taken yet.
+func (s *Store) readLog(q queued) {
+	s.toRead = append(s.toRead, q)
+	s.readNext()
+}
+
+func (s *Store) readNext() {
+	if s.reading != nil || len(s.toRead) == 0 {
+		return
+	}
+	read, operation := &logRead{}, s.toRead[0].operation
+	s.reading = read
+	read.wait = s.options.Beside(func() {
+		entries, err := s.readFrom(historyReader{from: operation.Zxid, sizeMax: operation.SizeMax, givenUp: read.givenUp.Load})
+		s.queue.putStep(func() { s.finishRead(read, entries, err) })
+	})
+}
+
+func (s *Store) finishRead(read *logRead, entries []disk.Entry, err error) {
+	if s.reading != read {
+		return
+	}
+	q := s.toRead[0]
+	s.reading, s.toRead = nil, s.toRead[1:]
+	q.answer(disk.Result{Err: err, Entries: entries})
+	s.readNext()
+}
+
+// giveUpReading ends all that is being read.
+func (s *Store) giveUpReading() {
+	if s.reading != nil {
+		s.reading.givenUp.Store(true)
+		s.reading.wait()
+		s.reading = nil
+	}
+	for _, q := range s.toRead {
+		q.report(nil, ErrAborted)
+	}
+	s.toRead = nil
 }

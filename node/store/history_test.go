@@ -2,6 +2,7 @@ package store
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -175,4 +176,58 @@ func TestSnapshotSize(t *testing.T) {
 	s, _ = openTest(t, testOptions(files))
 	require.Equal(t, int64(len(files.get(inData("snapshot.2")))), s.SnapshotSize())
 	require.NoError(t, s.Close())
+}
+
+// A ReadLog leaves the log free to go on, and is answered in its turn.
+func TestReadLogRunsBesideTheLog(t *testing.T) {
+	files := newMemoryFS()
+	options := testOptions(files)
+	var reads []func()
+	options.Beside = func(work func()) (wait func()) {
+		reads = append(reads, work)
+		return func() { work() }
+	}
+	s, _ := openTest(t, options)
+	var results []disk.Result
+	report := func(result disk.Result) { results = append(results, result) }
+	read := func(ticket disk.Ticket, from, sizeMax int64) disk.Operation {
+		return disk.Operation{Kind: disk.ReadLog, Ticket: ticket, Zxid: from, SizeMax: sizeMax}
+	}
+	s.CarryOut(append(logged(1, 2, 3), read(1, 2, 0), read(2, 2, 10)), report)
+	s.CarryOut(append(logged(4), disk.Operation{Kind: disk.Sync, Ticket: 3}), report)
+	require.Len(t, results, 1, "the log has not waited")
+	require.Len(t, reads, 1, "one at a time")
+	reads[0]()
+	s.CarryOut(nil, report)
+	require.Len(t, results, 2)
+	require.NoError(t, results[1].Err)
+	require.Equal(t, disk.Ticket(1), results[1].Ticket)
+	require.Equal(t, []int64{2, 3, 4}, zxidsOf(results[1].Entries))
+	reads[1]()
+	s.CarryOut(nil, report)
+	require.Equal(t, disk.Result{Ticket: 2}, results[2], "more than was asked for")
+	require.NoError(t, s.Close())
+}
+
+func TestReadLogIsGivenUpAtTheEnd(t *testing.T) {
+	entered, proceed := make(chan struct{}), make(chan struct{})
+	files := &readHook{memoryFS: newMemoryFS(), name: inData("log.1"), before: nil}
+	s, _ := openTest(t, testOptions(files))
+	r := run(s)
+	r.must(t, logged(1, 2)...)
+	files.before = func() {
+		close(entered)
+		<-proceed
+	}
+	results := make(chan disk.Result, 2)
+	read := disk.Operation{Kind: disk.ReadLog, Ticket: 1, Zxid: 1}
+	r.Do([]disk.Operation{read, read}, func(result disk.Result) { results <- result })
+	<-entered
+	stopped := make(chan error)
+	go func() { stopped <- r.stop() }()
+	require.Eventually(t, func() bool { s.queue.mutex.Lock(); defer s.queue.mutex.Unlock(); return s.queue.closed }, 10*time.Second, time.Millisecond)
+	close(proceed)
+	require.NoError(t, <-stopped)
+	require.ErrorIs(t, (<-results).Err, ErrAborted)
+	require.ErrorIs(t, (<-results).Err, ErrAborted)
 }

@@ -18,9 +18,13 @@ type queued struct {
 }
 
 // report tells the operation's owner how it went, unless he asked for silence.
-func (q queued) report(state *disk.State, err error) {
+func (q queued) report(state *disk.State, err error) { q.answer(disk.Result{Err: err, State: state}) }
+
+// answer is report with a whole result but for its ticket.
+func (q queued) answer(result disk.Result) {
 	if q.operation.Ticket != 0 && q.done != nil {
-		q.done(disk.Result{Ticket: q.operation.Ticket, Err: err, State: state})
+		result.Ticket = q.operation.Ticket
+		q.done(result)
 	}
 }
 

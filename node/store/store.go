@@ -55,9 +55,9 @@ type Options struct {
 	// SnapshotNodes is how many znodes are copied for a snapshot at once (default 64): so long does the
 	// server wait at most.
 	SnapshotNodes int
-	// Beside begins to run the writing of a snapshot beside everything else, and returns what waits for
-	// its end. nil starts a goroutine; it is for who has none, as a simulator.
-	Beside func(write func()) (wait func())
+	// Beside begins to run work, the writing of a snapshot or the reading of the log, beside everything else,
+	// and returns what waits for its end. nil starts a goroutine; it is for who has none, as a simulator.
+	Beside func(work func()) (wait func())
 	// SyncTook, if not nil, is told how long each fsync of the log took.
 	SyncTook func(time.Duration)
 	// Defects are the planted mistakes. This package holds defect.SnapshotUncommitted.
@@ -93,11 +93,11 @@ func (o Options) withDefaults() Options {
 }
 
 // onGoroutine is the usual Options.Beside.
-func onGoroutine(write func()) (wait func()) {
+func onGoroutine(work func()) (wait func()) {
 	finished := make(chan struct{})
 	go func() {
 		defer close(finished)
-		write()
+		work()
 	}()
 	return func() { <-finished }
 }
@@ -114,7 +114,9 @@ type Store struct {
 	// builds on.
 	names        sync.Mutex
 	snapshotSize atomic.Int64
-	snapshot     *snapshotTask // used by Run's goroutine only
+	snapshot     *snapshotTask // used by Run's goroutine only, as what follows
+	reading      *logRead
+	toRead       []queued // the first of them is the one being read
 	closing      sync.Once
 }
 
@@ -354,11 +356,6 @@ func (s *Store) secure(r *replayed) error {
 			return err
 		}
 	}
-	for _, dir := range []string{d.snapshots, d.logs} {
-		if err := d.files.SyncDir(dir); err != nil {
-			return fmt.Errorf("sync %s: %w", dir, err)
-		}
-	}
 	return nil
 }
 
@@ -440,5 +437,6 @@ func (s *Store) Run(ctx context.Context) error {
 		s.carryOut(batch)
 	}
 	s.giveUpSnapshot()
+	s.giveUpReading()
 	return s.log.failed
 }

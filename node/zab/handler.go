@@ -17,6 +17,7 @@ const (
 	awaitingEpoch                        // the leader's epoch is not fixed yet
 	awaitingAckEpoch                     // ACKEPOCH
 	awaitingQuorum                       // the leader waits for a quorum of ACKEPOCH
+	awaitingLog                          // what the learner lacks is being read from this server's log
 	awaitingAck                          // ACK of NEWLEADER
 	awaitingStart                        // the leader waits for a quorum of those
 	following                            // UPTODATE was sent
@@ -221,12 +222,28 @@ func (l *Leader) ackEpoch(h *learnerHandler, packet *jute.QuorumPacket) error {
 	return nil
 }
 
-// synchronise sends a learner all that it lacks, from here on everything new, and then NEWLEADER.
+// synchronise brings a learner to the end of the history, after what that takes was read from the log.
 func (l *Leader) synchronise(h *learnerHandler) {
+	bounds := syncBounds{factor: l.config.SnapshotSizeFactor, diffMax: l.config.DiffMax}
+	sizeMax, readable := bounds.logMax(l.config.Reader)
+	if !readable || !lacksMore(h.zxid, l.config.History) {
+		l.sendHistory(h, planSync(h.zxid, l.config.History, nil, bounds))
+		return
+	}
+	h.state = awaitingLog
+	h.deadline = never
+	l.host.ReadLog(h.zxid, sizeMax, func(logged []disk.Entry) {
+		if l.byLink[h.link] == h && l.phase != leaderOver {
+			l.sendHistory(h, planSync(h.zxid, l.config.History, logged, bounds))
+		}
+	})
+}
+
+// sendHistory sends a learner all that it lacks, from here on everything new, and then NEWLEADER.
+func (l *Leader) sendHistory(h *learnerHandler, plan syncPlan) {
 	h.state = awaitingAck
 	h.deadline = l.now + l.initTime()
 	l.withdrawAcks(h.sid)
-	plan := planSync(h.zxid, l.config.History, l.config.Reader, syncBounds{factor: l.config.SnapshotSizeFactor, diffMax: l.config.DiffMax})
 	if l.config.Defects.On(defect.DiffOverDivergence) {
 		plan = l.diffOverDivergence(h.zxid, plan)
 	}

@@ -47,6 +47,9 @@ type LeaderHost interface {
 	EpochDisk
 	// SendToLearner queues a message. Messages of one link leave in the order of the calls.
 	SendToLearner(link int64, message Message)
+	// ReadLog reads the log from zxid on, at most sizeMax bytes (0: no bound), as disk.ReadLog does. done gets
+	// nothing if that failed; it may be called after this leader's end.
+	ReadLog(zxid, sizeMax int64, done func([]disk.Entry))
 	// CloseLearner ends a learner's connection. LearnerClosed need not be called for it.
 	CloseLearner(link int64)
 	// Snapshot is a picture of the tree as it is now.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"ordeal/node/disk"
 	"ordeal/node/quorum"
 	"ordeal/node/tree"
 )
@@ -29,7 +30,7 @@ func votersText(ids string) string {
 
 // leaderScript plays a leader, server 1 of three voters and an observer unless others are named. Inputs:
 //
-//	start accepted=1 current=1 seen=0 history=1.1-1.4 [by-quorum] [members=0:1:2]
+//	start accepted=1 current=1 seen=0 history=1.1-1.4 [log=1.1-1.4] [by-quorum] [members=0:1:2]
 //	connect LINK · close LINK · from LINK PACKET zxid key=value…
 //	tick 100ms · disk · propose zxid · acknowledge zxid · applied zxid · sync TICKET · send-sync LINK
 type leaderScript struct {
@@ -65,10 +66,15 @@ func (s *leaderScript) input(words []string) {
 		s.tree = tree.New(tree.Options{})
 		s.tree.SetLastZxid(last)
 		_, byQuorum := set["by-quorum"]
+		var reader disk.Reader
+		if log, given := set["log"]; given {
+			reader = &logReader{entries: entriesOf(s.t, log), snapshot: 1000}
+		}
 		s.leader = NewLeader(LeaderConfig{
 			MyID: 1, Membership: membership, TickTime: 100 * time.Millisecond, InitLimit: 10, SyncLimit: 5,
 			AcceptedEpoch: number(s.t, set["accepted"]), CurrentEpoch: number(s.t, set["current"]),
 			EpochSeen: number(s.t, set["seen"]), History: s.history, SyncByQuorum: byQuorum,
+			Reader: reader, SnapshotSizeFactor: 0.33,
 			Log: slog.New(slog.DiscardHandler),
 		}, 0, s)
 		s.leader.Start()
@@ -113,6 +119,12 @@ func TestWhatIsNotSentIsNotProposed(t *testing.T) {
 
 func (s *leaderScript) SendToLearner(link int64, message Message) {
 	s.say("to %d %s", link, packetText(message.Packet))
+}
+func (s *leaderScript) ReadLog(zxid, sizeMax int64, done func([]disk.Entry)) {
+	s.order(func() {
+		entries, _ := s.leader.config.Reader.ReadFrom(zxid, sizeMax)
+		done(entries)
+	}, "read the log from %s, at most %d", zxidText(zxid), sizeMax)
 }
 func (s *leaderScript) CloseLearner(link int64)     { s.say("close %d", link) }
 func (s *leaderScript) Snapshot() *tree.Snapshotter { return s.tree.Snapshot() }

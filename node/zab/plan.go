@@ -38,11 +38,29 @@ func (p syncPlan) size() int64 {
 	return size
 }
 
-// planSync decides how to bring a learner whose log ends at peer to the end of history. A DIFF is handed
-// to the runner as a whole and a snapshot piece by piece: so one that the learner's queue could not hold
-// is never chosen.
-func planSync(peer int64, history *History, reader disk.Reader, bounds syncBounds) syncPlan {
-	plan := planByRules(peer, history, reader, bounds)
+// lacksMore tells whether a learner whose log ends at peer lacks more than history holds: rule 5 of
+// protocol.md 5.2. The log may have the rest.
+func lacksMore(peer int64, history *History) bool {
+	return peer < history.Min() && peer != history.Last()
+}
+
+// logMax is how much may be read from the log for a learner, in bytes; 0 for no bound, ok is false if nothing may.
+func (b syncBounds) logMax(reader disk.Reader) (sizeMax int64, ok bool) {
+	if b.factor < 0 || reader == nil {
+		return 0, false
+	}
+	sizeMax = int64(b.factor * float64(reader.SnapshotSize()))
+	if b.diffMax > 0 && (sizeMax == 0 || sizeMax > b.diffMax) {
+		sizeMax = b.diffMax
+	}
+	return sizeMax, true
+}
+
+// planSync decides how to bring a learner whose log ends at peer to the end of history. Logged is what was
+// read from the log from peer on, if that was needed. A DIFF is handed to the runner as a whole and a
+// snapshot piece by piece: so one that the learner's queue could not hold is never chosen.
+func planSync(peer int64, history *History, logged []disk.Entry, bounds syncBounds) syncPlan {
+	plan := planByRules(peer, history, logged)
 	if bounds.diffMax > 0 && plan.size() > bounds.diffMax {
 		return snapPlan
 	}
@@ -50,7 +68,7 @@ func planSync(peer int64, history *History, reader disk.Reader, bounds syncBound
 }
 
 // planByRules follows the rules of protocol.md 5.2, numbered as there.
-func planByRules(peer int64, history *History, reader disk.Reader, bounds syncBounds) syncPlan {
+func planByRules(peer int64, history *History, logged []disk.Entry) syncPlan {
 	oldest, newest := history.Min(), history.Last()
 	switch {
 	case peer == newest: // rule 2
@@ -59,8 +77,8 @@ func planByRules(peer int64, history *History, reader disk.Reader, bounds syncBo
 		return syncPlan{op: jute.PacketTrunc, zxid: newest}
 	case oldest <= peer && peer <= newest: // rule 4
 		return planFrom(peer, history.After(oldest-1), newest)
-	case peer < oldest && bounds.factor >= 0 && reader != nil: // rule 5
-		return planFrom(peer, entriesFromLog(peer, history, reader, bounds), newest)
+	case lacksMore(peer, history): // rule 5
+		return planFrom(peer, withLogged(peer, history, logged), newest)
 	default: // rule 6
 		return snapPlan
 	}
@@ -87,16 +105,10 @@ func planFrom(peer int64, entries []disk.Entry, newest int64) syncPlan {
 	}
 }
 
-// entriesFromLog reads the log from peer up to where the history in memory begins, and joins both.
-// It returns nothing if the log does not reach back to peer, has a hole, or is so long that a
-// snapshot is cheaper.
-func entriesFromLog(peer int64, history *History, reader disk.Reader, bounds syncBounds) []disk.Entry {
-	sizeMax := int64(bounds.factor * float64(reader.SnapshotSize()))
-	if bounds.diffMax > 0 && (sizeMax == 0 || sizeMax > bounds.diffMax) {
-		sizeMax = bounds.diffMax
-	}
-	logged, err := reader.ReadFrom(peer, sizeMax)
-	if err != nil || len(logged) == 0 || logged[0].Zxid > peer {
+// withLogged joins what was read from the log from peer on with the history in memory. It returns nothing
+// if the log does not reach back to peer or up to the history, or has a hole.
+func withLogged(peer int64, history *History, logged []disk.Entry) []disk.Entry {
+	if len(logged) == 0 || logged[0].Zxid > peer {
 		return nil
 	}
 	var entries []disk.Entry

@@ -35,6 +35,15 @@ func (r *logReader) ReadFrom(from, sizeMax int64) ([]disk.Entry, error) {
 	return r.entries[first:], nil
 }
 
+// planWith reads the log if the plan takes that, as a leader does.
+func planWith(reader disk.Reader, peer int64, history *History, bounds syncBounds) syncPlan {
+	var logged []disk.Entry
+	if sizeMax, readable := bounds.logMax(reader); readable && lacksMore(peer, history) {
+		logged, _ = reader.ReadFrom(peer, sizeMax)
+	}
+	return planSync(peer, history, logged, bounds)
+}
+
 func (p syncPlan) text() string {
 	words := []string{jute.PacketName(p.op)}
 	if p.op != jute.PacketSnap {
@@ -83,7 +92,7 @@ func TestPlanSync(t *testing.T) {
 				last = zxidOf(t, test.end)
 			}
 			reader := &logReader{entries: entriesOf(t, test.log)}
-			plan := planSync(zxidOf(t, test.peer), NewHistory(100, entries, last), reader, syncBounds{factor: 0.33})
+			plan := planWith(reader, zxidOf(t, test.peer), NewHistory(100, entries, last), syncBounds{factor: 0.33})
 			require.Equal(t, test.want, plan.text())
 		})
 	}
@@ -92,11 +101,11 @@ func TestPlanSync(t *testing.T) {
 func TestTheLogIsReadOnlyAsFarAsASnapshotWouldBeLarger(t *testing.T) {
 	history := NewHistory(100, entriesOf(t, "1.4-1.6"), zxidOf(t, "1.6"))
 	reader := &logReader{entries: entriesOf(t, "1.1-1.6"), snapshot: 3000}
-	require.Equal(t, jute.PacketDiff, planSync(zxidOf(t, "1.2"), history, reader, syncBounds{factor: 0.5}).op)
+	require.Equal(t, jute.PacketDiff, planWith(reader, zxidOf(t, "1.2"), history, syncBounds{factor: 0.5}).op)
 	require.EqualValues(t, 1500, reader.sizeMax)
-	require.Equal(t, jute.PacketSnap, planSync(zxidOf(t, "1.2"), history, reader, syncBounds{factor: -1}).op, "a negative factor turns the log off")
+	require.Equal(t, jute.PacketSnap, planWith(reader, zxidOf(t, "1.2"), history, syncBounds{factor: -1}).op, "a negative factor turns the log off")
 	reader.err = errors.New("EIO")
-	require.Equal(t, jute.PacketSnap, planSync(zxidOf(t, "1.2"), history, reader, syncBounds{factor: 0.5}).op, "a log that cannot be read is no reason to fail")
+	require.Equal(t, jute.PacketSnap, planWith(reader, zxidOf(t, "1.2"), history, syncBounds{factor: 0.5}).op, "a log that cannot be read is no reason to fail")
 }
 
 // A learner whose DIFF would not fit into its queue could never join: it would be cut off each time.
@@ -109,8 +118,8 @@ func TestADiffFitsIntoTheQueue(t *testing.T) {
 		for _, factor := range []float64{0, 0.33} {
 			reader := &logReader{entries: entries, snapshot: 1 << 30}
 			bounds := syncBounds{factor: factor, diffMax: sent}
-			require.Equal(t, jute.PacketDiff, planSync(zxidOf(t, "1.5"), history, reader, bounds).op, name)
-			require.Equal(t, jute.PacketSnap, planSync(zxidOf(t, "1.4"), history, reader, bounds).op, name)
+			require.Equal(t, jute.PacketDiff, planWith(reader, zxidOf(t, "1.5"), history, bounds).op, name)
+			require.Equal(t, jute.PacketSnap, planWith(reader, zxidOf(t, "1.4"), history, bounds).op, name)
 			if history == onDisk {
 				require.Equal(t, sent, reader.sizeMax, "no more is read than could be sent")
 			}
@@ -163,7 +172,7 @@ func TestPlansLeadToTheEnd(t *testing.T) {
 				shared = known
 			}
 		}
-		plan := planSync(peer, history, &logReader{entries: onDisk}, syncBounds{})
+		plan := planWith(&logReader{entries: onDisk}, peer, history, syncBounds{})
 		end := shared
 		switch plan.op {
 		case jute.PacketSnap:

@@ -13,7 +13,7 @@ import (
 // diskNames name the operations at which an ambush may wait.
 var diskNames = map[disk.Kind]string{
 	disk.Sync: "Sync", disk.WriteAcceptedEpoch: "WriteAcceptedEpoch", disk.WriteCurrentEpoch: "WriteCurrentEpoch",
-	disk.InstallSnapshot: "InstallSnapshot", disk.Truncate: "Truncate",
+	disk.InstallSnapshot: "InstallSnapshot", disk.Truncate: "Truncate", disk.ReadLog: "ReadLog",
 }
 
 // picture is a snapshot file.
@@ -208,6 +208,8 @@ func (d *Disk) carryOut(operation disk.Operation) disk.Result {
 		result = d.truncate(operation.Zxid)
 	case disk.AbortSnapshot:
 		d.snapshots++
+	case disk.ReadLog:
+		result.Entries, result.Err = d.ReadFrom(operation.Zxid, operation.SizeMax)
 	default:
 		panic(fmt.Sprintf("world: unknown disk operation %d", operation.Kind))
 	}
