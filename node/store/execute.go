@@ -136,6 +136,7 @@ func (s *Store) installSnapshot(source *tree.Snapshotter) error {
 	if err := s.log.roll(); err != nil {
 		return err
 	}
+	s.awaitAbandoned()
 	job := s.newSnapshotJob(source)
 	size, err := job.write()
 	if err != nil {
@@ -275,6 +276,7 @@ func (s *Store) takeSnapshot(q queued) {
 		q.report(nil, ErrSnapshotBusy)
 		return
 	}
+	s.awaitAbandoned()
 	if err := s.log.roll(); err != nil {
 		q.report(nil, err)
 		return
@@ -291,6 +293,9 @@ func (s *Store) takeSnapshot(q queued) {
 // finishSnapshot gives a snapshot its name. The log goes to the disk before: the snapshot may hold
 // effects of its newest entries, and must not be ahead of it.
 func (s *Store) finishSnapshot(task *snapshotTask, size int64, err error) {
+	if s.abandoned == task {
+		s.removeAbandoned()
+	}
 	if s.snapshot != task {
 		return
 	}
@@ -311,17 +316,30 @@ func (s *Store) finishSnapshot(task *snapshotTask, size int64, err error) {
 	task.request.report(nil, err)
 }
 
-// giveUpSnapshot ends the snapshot that is being written, if there is one, and removes it.
+// giveUpSnapshot ends the snapshot that is being written, if there is one. It does not wait for its end,
+// which may be that of the sync of a large file, and with it the end of a role.
 func (s *Store) giveUpSnapshot() {
 	task := s.snapshot
 	if task == nil {
 		return
 	}
-	s.snapshot = nil
+	s.snapshot, s.abandoned = nil, task
 	task.givenUp.Store(true)
-	task.wait()
-	if err := s.directories.files.Remove(task.job.unfinishedPath()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	task.request.report(nil, ErrAborted)
+}
+
+// awaitAbandoned waits for the end of a snapshot that was given up: another one may have the same name.
+func (s *Store) awaitAbandoned() {
+	if s.abandoned != nil {
+		s.abandoned.wait()
+		s.removeAbandoned()
+	}
+}
+
+// removeAbandoned removes what was written of a snapshot that was given up, and has ended.
+func (s *Store) removeAbandoned() {
+	if err := s.directories.files.Remove(s.abandoned.job.unfinishedPath()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		s.options.Log.Warn("an unfinished snapshot stays until the next start", "error", err)
 	}
-	task.request.report(nil, ErrAborted)
+	s.abandoned = nil
 }

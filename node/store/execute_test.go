@@ -184,26 +184,42 @@ func TestSnapshotRunsBesideTheLog(t *testing.T) {
 }
 
 func TestSnapshotIsGivenUp(t *testing.T) {
-	for name, ending := range map[string]func(*heldSnapshot) error{
-		"by request": func(h *heldSnapshot) error { return h.do(disk.Operation{Kind: disk.AbortSnapshot})[0].Err },
-		"by truncation": func(h *heldSnapshot) error {
+	for name, test := range map[string]struct {
+		ending func(*heldSnapshot) error
+		// waits is whether it takes until the snapshot's writer has noticed.
+		waits bool
+	}{
+		"by request": {func(h *heldSnapshot) error { return h.do(disk.Operation{Kind: disk.AbortSnapshot})[0].Err }, false},
+		"by truncation": {func(h *heldSnapshot) error {
 			return h.do(disk.Operation{Kind: disk.Truncate, Zxid: 1})[0].Err
-		},
-		"by another state": func(h *heldSnapshot) error {
+		}, false},
+		"by another state": {func(h *heldSnapshot) error {
 			h.options.Guard = func(next func()) { next() }
 			return h.do(disk.Operation{Kind: disk.InstallSnapshot, Snapshot: treeOf(upTo(9)...).Snapshot()})[0].Err
-		},
-		"by the end": func(h *heldSnapshot) error { return h.stop() },
+		}, true},
+		"by another one": {func(h *heldSnapshot) error {
+			h.options.Guard = func(next func()) { next() }
+			h.must(t, disk.Operation{Kind: disk.AbortSnapshot})
+			return h.do(disk.Operation{Kind: disk.TakeSnapshot, Snapshot: treeOf(1, 2).Snapshot()})[0].Err
+		}, true},
+		"by the end": {func(h *heldSnapshot) error { return h.stop() }, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := holdSnapshot(t)
-			ended := make(chan error, 1)
-			go func() { ended <- ending(h) }()
-			require.Eventually(t, h.task.givenUp.Load, 10*time.Second, time.Millisecond)
-			close(h.proceed)
-			require.NoError(t, <-ended)
+			if test.waits {
+				ended := make(chan error, 1)
+				go func() { ended <- test.ending(h) }()
+				require.Eventually(t, h.task.givenUp.Load, 10*time.Second, time.Millisecond)
+				close(h.proceed)
+				require.NoError(t, <-ended)
+			} else {
+				require.NoError(t, test.ending(h))
+				close(h.proceed)
+			}
 			require.ErrorIs(t, (<-h.results).Err, ErrAborted)
-			require.NotContains(t, h.files.listing(dataDir+"/"+versionDir), unfinishedPrefix)
+			require.Eventually(t, func() bool {
+				return !strings.Contains(h.files.listing(dataDir+"/"+versionDir), unfinishedPrefix)
+			}, 10*time.Second, time.Millisecond)
 			require.NotContains(t, h.files.listing(dataDir+"/"+versionDir), "snapshot.1")
 			require.NoError(t, h.stop())
 		})

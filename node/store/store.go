@@ -115,6 +115,7 @@ type Store struct {
 	names        sync.Mutex
 	snapshotSize atomic.Int64
 	snapshot     *snapshotTask // used by Run's goroutine only, as what follows
+	abandoned    *snapshotTask // the last one that was given up, until it has ended
 	reading      *logRead
 	toRead       []queued // the first of them is the one being read
 	closing      sync.Once
@@ -437,6 +438,7 @@ func (s *Store) Run(ctx context.Context) error {
 		s.carryOut(batch)
 	}
 	s.giveUpSnapshot()
+	s.awaitAbandoned()
 	s.giveUpReading()
 	return s.log.failed
 }
