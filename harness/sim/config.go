@@ -21,8 +21,8 @@ const (
 	// Swarm lets each seed leave out most kinds of faults and draw the rates of the others, so that
 	// seeds differ from one another more than their decisions do.
 	Swarm Strategy = "swarm"
-	// PCT gives links and disks priorities, as times that differ by orders of magnitude, changes them
-	// at few moments, and adds few faults: most orders that matter depend on few changes.
+	// PCT gives links and disks priorities, by which they go first, changes them at few moments, and
+	// adds few faults (see priorities).
 	PCT Strategy = "pct"
 )
 
@@ -189,7 +189,6 @@ func (c *Config) drawFaults(r *rand.Rand) {
 		c.DelayRate, c.SyncRate = 5_000, 10_000
 	case PCT:
 		c.FaultEvery = time.Duration(1000+r.IntN(3000)) * time.Millisecond
-		c.Faults = append(c.Faults, "slow-link", "slow-link", "slow-disk")
 		for range 1 + r.IntN(3) {
 			c.Faults = append(c.Faults, faultKinds[r.IntN(len(faultKinds))])
 		}

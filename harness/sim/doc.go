@@ -22,7 +22,11 @@
 //	network.go    links between members, and between clients and members
 //	client.go     a client: a session driving a workload's machine
 //	invariants.go what is checked at every event, on the inside
+//	pct.go        decisions by priorities of links and disks
+//	planned.go    a run whose workloads and nemeses its caller chooses
 //	shrink.go     delta debugging over decisions
+//	search.go     seeds spread over cores; summary.go is what came of them
+//	repro.go      planted defects: found, shrunk, measured
 //
-// Only search.go, which spreads seeds over cores, may start goroutines and look at a real clock.
+// Only search.go and repro.go may start goroutines and look at a real clock.
 package sim

@@ -32,6 +32,11 @@ func (w *World) latency(v *way) time.Duration {
 // parcel is something on its way through a pipe: one of its fields says what.
 type parcel struct {
 	arrives time.Duration
+	// natural is when it would have arrived had nothing held it; index is its number on its way, and
+	// delay the decision that holds it, if one was made on its way.
+	natural time.Duration
+	index   uint64
+	delay   *Delay
 	message *peer.LearnerMessage
 	frame   []byte
 	opened  bool
@@ -59,6 +64,10 @@ func (w *World) newPipe(v *way, hand func(*parcel)) *pipe {
 	p := &pipe{world: w, way: v, hand: hand}
 	p.run = func() {
 		p.planned = false
+		if w.hold(p) {
+			p.plan()
+			return
+		}
 		p.deliver()
 	}
 	return p
@@ -69,7 +78,9 @@ func (p *pipe) push(item parcel) {
 	if p.broken {
 		return
 	}
-	item.arrives = p.world.now + p.world.latency(p.way)
+	item.index = p.way.index
+	item.natural = p.world.now + p.world.latency(p.way)
+	item.arrives = item.natural
 	if len(p.queue) > p.head {
 		item.arrives = max(item.arrives, p.queue[len(p.queue)-1].arrives)
 	}

@@ -121,7 +121,7 @@ func newWorld(config Config, script []Decision, scripted bool, recorder history.
 	for from := 0; from <= n; from++ {
 		row := make([]*way, n+1)
 		for to := range row {
-			row[to] = &way{from: from, to: to, base: w.usual(from, to)}
+			row[to] = &way{from: from, to: to, base: config.Latency}
 		}
 		w.ways = append(w.ways, row)
 	}
@@ -134,15 +134,6 @@ func newWorld(config Config, script []Decision, scripted bool, recorder history.
 		w.members = append(w.members, m)
 	}
 	return w
-}
-
-// usual is the usual time of a way. Under PCT ways differ by orders of magnitude.
-func (w *World) usual(from, to int) time.Duration {
-	base := w.config.Latency
-	if w.config.Strategy == PCT {
-		base <<= mix(w.source.noise^uint64(from)<<8^uint64(to)) % 6
-	}
-	return base
 }
 
 func membership(voters, observers int) *quorum.Config {

@@ -239,6 +239,8 @@ type source struct {
 	scripted bool
 	delays   map[wayIndex]time.Duration
 	syncs    map[diskIndex]time.Duration
+	// priorities are those of PCT, nil for other strategies.
+	priorities *priorities
 	// scriptFaults are those of the script.
 	scriptFaults []*Fault
 	made         []Decision
@@ -248,6 +250,9 @@ type source struct {
 
 func newSource(config *Config, script []Decision, scripted bool) *source {
 	s := &source{config: config, scripted: scripted, noise: mix(config.Seed ^ 0x9e3779b97f4a7c15), chance: mix(config.Seed + 0x51ed2701)}
+	if config.Strategy == PCT && !scripted {
+		s.priorities = newPriorities(config)
+	}
 	for _, d := range script {
 		switch {
 		case d.Fault != nil:
@@ -298,6 +303,9 @@ func (s *source) delay(w *World, v *way, index uint64) time.Duration {
 		}
 		return s.delays[wayIndex{v.from, v.to, index}]
 	}
+	if s.priorities != nil {
+		s.priorities.sent(s.priorities.chain(v.from, v.to), w.now+v.base+v.slow+s.jitter(v, index))
+	}
 	if s.config.DelayRate == 0 || !w.faultsOn {
 		return 0
 	}
@@ -319,14 +327,20 @@ func (s *source) slowSync(w *World, member int, index uint64) time.Duration {
 		}
 		return s.syncs[diskIndex{member, index}]
 	}
-	if s.config.SyncRate == 0 || !w.faultsOn {
+	if !w.faultsOn {
 		return 0
 	}
+	by := time.Duration(0)
 	random := mix(s.chance ^ 0xd15c<<40 ^ uint64(member)<<56 ^ index)
-	if int(random%million) >= s.config.SyncRate {
+	switch {
+	case s.priorities != nil:
+		by = w.holdDisk(member, index)
+	case int(random%million) < s.config.SyncRate:
+		by = upTo(mix(random), s.config.DelayMax)
+	}
+	if by == 0 {
 		return 0
 	}
-	by := upTo(mix(random), s.config.DelayMax)
 	s.made = append(s.made, Decision{Sync: &SlowSync{Member: member, Index: index, By: by}})
 	w.coverage.hit("slow-sync")
 	return by

@@ -159,7 +159,6 @@ func (s *shrinker) calm() {
 	changes := []func(*Config){
 		func(c *Config) { c.Jitter = 0 },
 		func(c *Config) { c.Drift = 0 },
-		func(c *Config) { c.Strategy = Swarm }, // all ways alike
 		func(c *Config) { c.Observers = 0 },
 		func(c *Config) { c.Voters = min(c.Voters, 3) },
 		func(c *Config) { c.Voters = max(c.Voters-2, 3) },
