@@ -22,6 +22,7 @@
 //	network.go    links between members, and between clients and members
 //	client.go     a client: a session driving a workload's machine
 //	invariants.go what is checked at every event, on the inside
+//	livelock.go   events without end, and the cycle in them
 //	pct.go        decisions by priorities of links and disks
 //	planned.go    a run whose workloads and nemeses its caller chooses
 //	shrink.go     delta debugging over decisions

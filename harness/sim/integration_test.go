@@ -22,5 +22,6 @@ func TestIntegrationAThousandSeedsRepeat(t *testing.T) {
 		first, second := Run(Draw(seed, Options{}), Observation{}), Run(Draw(seed, Options{}), Observation{})
 		require.Equal(t, first.Hash, second.Hash, "seed %d", seed)
 		require.Equal(t, first.Events, second.Events, "seed %d", seed)
+		require.Equal(t, first.Hash, Replay(first.Script(Draw(seed, Options{})), Observation{}).Hash, "seed %d as a script", seed)
 	}
 }

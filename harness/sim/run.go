@@ -10,6 +10,7 @@ import (
 
 	"ordeal/checkers"
 	"ordeal/node/defect"
+	"ordeal/node/election"
 	"ordeal/node/quorum"
 	"ordeal/node/tree"
 	"ordeal/node/zab"
@@ -152,19 +153,26 @@ func membership(voters, observers int) *quorum.Config {
 	return config
 }
 
-// Bounds of virtual time. A server that looks for a leader repeats itself after up to a minute
-// (election.NotificationIntervalMax), so that nothing can be sure to have happened before.
+// Bounds of virtual time.
 const (
-	electionBound = 75 * time.Second
-	setupBound    = 60 * time.Second
-	lookEvery     = 20 * time.Millisecond
+	setupBound = 60 * time.Second
+	lookEvery  = 20 * time.Millisecond
+	// roundsMax is how many elections a healed quorum may need: the one that is under way may be lost
+	// to members out of reach, the next to a learner that comes too late, and its leader's followers
+	// may still be busy with an earlier leader.
+	roundsMax = 4
 )
 
-// bound is within what time a healed quorum must serve: an election, and each phase of what follows
-// takes initLimit at most; a bad turn costs another round.
+// bound is within what time a healed quorum must serve. A server that looks for a leader repeats itself
+// after up to a minute, so that nothing can be sure to begin before. Then come rounds: an election ends
+// a finalizeWait after the last news, learners try to connect, and joining takes initLimit at most; a
+// leader or a learner that is lost is noticed after syncLimit. Clocks may be slow.
 func (w *World) bound() time.Duration {
 	c := &w.config
-	return electionBound + 4*time.Duration(c.InitLimit+c.SyncLimit)*c.TickTime
+	joining := connectTries*(connectPause+2*(c.Latency+c.Jitter)) + time.Duration(c.InitLimit+c.SyncLimit)*c.TickTime
+	round := election.NotificationIntervalMin + election.FinalizeWait + joining
+	bound := election.NotificationIntervalMax + roundsMax*round
+	return bound + bound*time.Duration(c.Drift)/1000
 }
 
 // live goes through the phases.
@@ -208,7 +216,7 @@ func (w *World) phases(script []Decision) {
 		m.boot()
 	}
 	if !w.runUntil(w.bound(), lookEvery, w.allServe) {
-		w.broken("start", "members do not all serve %v after the start: %v", w.now, w.members)
+		w.stuck("start", "members do not all serve %v after the start: %v", w.now, w.members)
 		return
 	}
 	if w.shares == nil {
@@ -331,7 +339,7 @@ func (w *World) heal() {
 	}
 	w.tell("only members %v can reach one another", core)
 	if !w.runUntil(w.now+w.bound(), lookEvery, func() bool { return w.serve(core) }) {
-		w.broken("quorum-serves", "members %v, a quorum without faults, do not serve within %v: %v", core, w.bound(), w.members)
+		w.stuck("quorum-serves", "members %v, a quorum without faults, do not serve within %v: %v", core, w.bound(), w.members)
 		return
 	}
 	for _, h := range heals {
@@ -339,14 +347,14 @@ func (w *World) heal() {
 	}
 	w.tell("all members can reach one another")
 	if !w.runUntil(w.now+w.bound(), lookEvery, w.allServe) {
-		w.broken("all-serve", "without faults not all members serve within %v: %v", w.bound(), w.members)
+		w.stuck("all-serve", "without faults not all members serve within %v: %v", w.bound(), w.members)
 		return
 	}
 	if !w.endClients() {
 		return
 	}
 	if !w.runUntil(w.now+w.bound(), lookEvery, w.atRest) {
-		w.broken("all-serve", "members that all serve do not come to the same transaction within %v: %v", w.bound(), w.members)
+		w.stuck("all-serve", "members that all serve do not come to the same transaction within %v: %v", w.bound(), w.members)
 	}
 }
 
@@ -453,7 +461,7 @@ func (w *World) final() {
 		}
 	}
 	if !w.runUntil(w.now+w.bound(), lookEvery, w.atRest) {
-		w.broken("all-serve", "members that all serve do not come to the same transaction within %v: %v", w.bound(), w.members)
+		w.stuck("all-serve", "members that all serve do not come to the same transaction within %v: %v", w.bound(), w.members)
 		return
 	}
 	for _, m := range w.members {

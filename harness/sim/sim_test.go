@@ -62,7 +62,7 @@ func TestDecisionsRepeatARun(t *testing.T) {
 	for _, strategy := range Strategies {
 		options := short
 		options.Strategy = strategy
-		for seed := uint64(1); seed <= repeatedSeeds; seed++ {
+		for seed := uint64(1); seed <= repeatedSeeds/uint64(len(Strategies)); seed++ {
 			config := Draw(seed, options)
 			outcome := Run(config, Observation{})
 			text := outcome.Script(config).Format()

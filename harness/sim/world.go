@@ -3,7 +3,6 @@ package sim
 import (
 	"encoding/binary"
 	"fmt"
-	"strings"
 	"time"
 
 	"ordeal/harness/client"
@@ -30,12 +29,10 @@ type World struct {
 	queue    eventQueue
 	sequence uint64
 	events   int
-	// second is the running one of virtual time, secondBegan the number of events before it.
-	second      time.Duration
-	secondBegan int
-	hash        uint64
-	notes       int    // events that were mixed into the hash
-	words       []byte // scratch for what is mixed into the hash
+	pace     pace
+	hash     uint64
+	notes    int    // events that were mixed into the hash
+	words    []byte // scratch for what is mixed into the hash
 
 	source   *source
 	ways     [][]*way // by member from and to; 0 stands for all clients
@@ -148,35 +145,6 @@ func (w *World) step(end time.Duration) bool {
 	w.lookStop()
 	next.do()
 	return true
-}
-
-const (
-	// paceMax is how many events a second of virtual time may have: ensembles that live have far fewer.
-	paceMax = 50_000
-	// cycleLines is how much of a livelock is shown.
-	cycleLines = 12
-)
-
-// watchPace notices a livelock: events that follow one another without end. It breaks off once enough
-// of the cycle has been told.
-func (w *World) watchPace() {
-	if second := w.now / time.Second; second != w.second {
-		w.second, w.secondBegan = second, w.events
-		return
-	}
-	if w.events-w.secondBegan != paceMax {
-		return
-	}
-	var cycle []string
-	outer := w.trace
-	w.trace = func(at time.Duration, line string) {
-		if outer != nil {
-			outer(at, line)
-		}
-		if cycle = append(cycle, line); len(cycle) == cycleLines {
-			w.broken("no-livelock", "more than %d events in a second, again and again: %s", paceMax, strings.Join(cycle, " / "))
-		}
-	}
 }
 
 // runUntil lets time pass until a condition holds, or until the given moment, or until a promise is
