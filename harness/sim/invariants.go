@@ -242,7 +242,7 @@ func (c *invariants) booted(w *World, end int64) {
 	if len(w.members) > 1 {
 		return
 	}
-	for zxid := range c.logged {
+	for zxid := range c.logged { // any order: each is forgotten or not by itself
 		if zxid > end {
 			delete(c.logged, zxid)
 		}

@@ -153,7 +153,7 @@ func (s *Summary) Add(other Summary) error {
 	if s.Coverage == nil {
 		s.Coverage = map[string]int{}
 	}
-	for name, count := range other.Coverage {
+	for name, count := range other.Coverage { // any order: it adds up
 		s.Coverage[name] += count
 	}
 	return nil
@@ -164,7 +164,7 @@ func (s *Summary) take(seed uint64, outcome *Outcome) {
 	s.Seeds++
 	s.Events += int64(outcome.Events)
 	s.Virtual += outcome.Virtual
-	for name, count := range outcome.Coverage.Seen {
+	for name, count := range outcome.Coverage.Seen { // any order: it adds up
 		s.Coverage[name] += count
 	}
 	if outcome.Unknown != "" && outcome.Violation == nil {

@@ -169,7 +169,7 @@ func (o *outstandingChanges) ephemerals(session int64) []string {
 		}
 	}
 	paths = paths[:0]
-	for path := range set {
+	for path := range set { // any order: they are sorted below
 		paths = append(paths, path)
 	}
 	slices.Sort(paths)

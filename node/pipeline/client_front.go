@@ -261,7 +261,7 @@ func (s *Server) inspectConnections() {
 // connectionsInOrder returns all connections, in the order of their numbers.
 func (s *Server) connectionsInOrder() []*connection {
 	connections := make([]*connection, 0, len(s.connections))
-	for _, c := range s.connections {
+	for _, c := range s.connections { // any order: they are sorted below
 		connections = append(connections, c)
 	}
 	slices.SortFunc(connections, func(a, b *connection) int { return cmp.Compare(a.id, b.id) })

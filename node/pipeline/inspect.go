@@ -29,9 +29,9 @@ func (s *Server) SessionExpiries() (buckets []ExpiryBucket, decides bool) {
 	if s.tracker == nil {
 		return nil, false
 	}
-	for at, sessions := range s.tracker.buckets {
+	for at, sessions := range s.tracker.buckets { // any order: they are sorted below
 		bucket := ExpiryBucket{At: time.Duration(at) * time.Millisecond}
-		for id := range sessions {
+		for id := range sessions { // any order: they are sorted below
 			bucket.Sessions = append(bucket.Sessions, id)
 		}
 		if len(bucket.Sessions) > 0 {

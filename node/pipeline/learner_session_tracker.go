@@ -23,7 +23,7 @@ func (t *learnerSessionTracker) remove(id int64) { delete(t.touched, id) }
 // take returns the table, in the order of session ids, and starts a new one.
 func (t *learnerSessionTracker) take() []Touch {
 	touches := make([]Touch, 0, len(t.touched))
-	for id, timeout := range t.touched {
+	for id, timeout := range t.touched { // any order: they are sorted below
 		touches = append(touches, Touch{Session: id, TimeoutMs: timeout})
 	}
 	slices.SortFunc(touches, func(a, b Touch) int { return cmp.Compare(a.Session, b.Session) })

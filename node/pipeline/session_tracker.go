@@ -91,7 +91,7 @@ func (t *sessionTracker) expire(nowMs int64) []int64 {
 		bucket := t.buckets[t.next]
 		delete(t.buckets, t.next)
 		first := len(expired)
-		for id, s := range bucket {
+		for id, s := range bucket { // any order: they are sorted below
 			if !s.closing {
 				s.closing = true
 				expired = append(expired, id)

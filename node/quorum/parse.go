@@ -123,7 +123,7 @@ func (b *Builder) addWeight(id int64, value string) error {
 func (b *Builder) Config() (*Config, error) {
 	config := b.config
 	grouped := map[int64]int64{}
-	for id := range b.groups {
+	for id := range b.groups { // any order: they are sorted below
 		config.Groups = append(config.Groups, Group{ID: id, Members: b.groups[id]})
 	}
 	sort.Slice(config.Groups, func(i, j int) bool { return config.Groups[i].ID < config.Groups[j].ID })

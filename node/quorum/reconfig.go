@@ -3,6 +3,7 @@ package quorum
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -66,8 +67,8 @@ func (c *Config) Change(joining, leaving string, version int64) (*Config, error)
 		if err != nil {
 			return nil, err
 		}
-		for _, other := range servers {
-			if other.ID != server.ID {
+		for _, id := range slices.Sorted(maps.Keys(servers)) {
+			if other := servers[id]; id != server.ID {
 				if address, conflict := server.conflict(other); conflict {
 					return nil, fmt.Errorf("%s of server.%d is taken by server.%d", address, server.ID, other.ID)
 				}
@@ -76,7 +77,7 @@ func (c *Config) Change(joining, leaving string, version int64) (*Config, error)
 		servers[server.ID] = server
 	}
 	changed := &Config{Version: version}
-	for _, server := range servers {
+	for _, server := range servers { // any order: they are sorted below
 		changed.Servers = append(changed.Servers, server)
 	}
 	slices.SortFunc(changed.Servers, func(a, b Server) int { return int(a.ID - b.ID) })

@@ -111,7 +111,7 @@ func (c *aclCache) adopt(id int64) int64 {
 
 // purge forgets the lists of a snapshot that none of its znodes has.
 func (c *aclCache) purge() {
-	for id, entry := range c.entries {
+	for id, entry := range c.entries { // any order: each is forgotten or not by itself
 		if entry.uses == 0 {
 			c.forget(id, entry)
 		}
@@ -121,7 +121,7 @@ func (c *aclCache) purge() {
 // sorted returns the ids in ascending order.
 func (c *aclCache) sorted() []int64 {
 	ids := make([]int64, 0, len(c.entries))
-	for id := range c.entries {
+	for id := range c.entries { // any order: they are sorted below
 		ids = append(ids, id)
 	}
 	slices.Sort(ids)

@@ -275,7 +275,7 @@ func (t *Tree) NodeCount() int { return len(t.nodes) + 1 }
 // EphemeralCount is the number of ephemeral znodes.
 func (t *Tree) EphemeralCount() int {
 	count := 0
-	for _, paths := range t.ephemerals {
+	for _, paths := range t.ephemerals { // any order: it adds up
 		count += paths.len()
 	}
 	return count
@@ -289,7 +289,7 @@ func (t *Tree) ACLCount() int { return len(t.acls.entries) }
 
 func sortedKeys[V any](m map[int64]V) []int64 {
 	keys := make([]int64, 0, len(m))
-	for k := range m {
+	for k := range m { // any order: they are sorted below
 		keys = append(keys, k)
 	}
 	slices.Sort(keys)

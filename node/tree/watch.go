@@ -118,7 +118,7 @@ func (w *watchTable) has(path string, watcher int64, modes watchMode) bool {
 }
 
 func (w *watchTable) removeWatcher(watcher int64) {
-	for path := range w.paths[watcher] {
+	for path := range w.paths[watcher] { // any order: each is removed by itself
 		w.remove(path, watcher, watchAnyMode)
 	}
 }
@@ -161,7 +161,7 @@ func (w *watchTable) fire(path string, event jute.EventType) []int64 {
 
 func (w *watchTable) count() int {
 	count := 0
-	for _, list := range w.watchers {
+	for _, list := range w.watchers { // any order: it adds up
 		count += len(list)
 	}
 	return count
@@ -349,7 +349,7 @@ type PathWatches struct {
 // ascending path.
 func (t *Tree) DataWatches() []PathWatches {
 	list := make([]PathWatches, 0, len(t.watches.data.watchers))
-	for path, set := range t.watches.data.watchers {
+	for path, set := range t.watches.data.watchers { // any order: they are sorted below
 		one := PathWatches{Path: path}
 		for _, w := range set {
 			one.Watchers = append(one.Watchers, w.watcher)
