@@ -80,45 +80,54 @@ func processorTime() time.Duration {
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
-// Measurement is how fast a defect is found, over several ranges of seeds.
-type Measurement struct {
-	Defect     defect.Description
-	Ranges     int
-	FoundIn    int // ranges
-	Events     int // median
-	CPU        time.Duration
-	Guarantees []string // that broke, the most frequent first
-	Decisions  int      // left after shrinking the first find
-	Control    bool     // the sound node holds under the shrunk decisions
-}
-
 // rangeSeeds is how far apart ranges of seeds are.
 const rangeSeeds = 1_000_000
 
-// Measure looks for a defect in several ranges of seeds, and shrinks the first find.
-func Measure(description defect.Description, options Options, ranges int, budget, shrinkBudget time.Duration) (Measurement, error) {
-	m := Measurement{Defect: description, Ranges: ranges}
+// Median is how fast a defect is found, over several ranges of seeds.
+type Median struct {
+	FoundIn int // ranges
+	Events  int
+	CPU     time.Duration
+}
+
+// findInRanges looks for a defect in several ranges of seeds and passes on what is found. A range in
+// which nothing is found counts with what it took to give up.
+func findInRanges(description defect.Description, options Options, ranges int, budget time.Duration, found func(*Reproduction)) Median {
+	var m Median
 	var events []int
 	var times []time.Duration
-	broken := map[string]int{}
 	for i := range ranges {
 		r, err := Find(description, options, uint64(i)*rangeSeeds+1, budget)
 		events, times = append(events, r.Events), append(times, r.CPU)
-		if err != nil {
-			continue
-		}
-		m.FoundIn++
-		if broken[r.Found.Guarantee]++; broken[r.Found.Guarantee] == 1 {
-			m.Guarantees = append(m.Guarantees, r.Found.Guarantee)
-		}
-		// Not every find depends on its decisions alone: then the next one is shrunk.
-		if m.Decisions == 0 && !m.Control && r.Shrink(options, shrinkBudget) == nil {
-			m.Decisions, m.Control = len(r.Script.Decisions), r.Holds()
+		if err == nil {
+			m.FoundIn++
+			found(r)
 		}
 	}
 	slices.Sort(events)
 	slices.Sort(times)
-	m.Events, m.CPU = events[len(events)/2], times[len(times)/2]
+	m.Events, m.CPU = events[ranges/2], times[ranges/2]
+	return m
+}
+
+// Measure looks for a defect in several ranges of seeds, and shrinks the first find.
+func Measure(description defect.Description, options Options, ranges int, budget, shrinkBudget time.Duration) defect.Measured {
+	m := defect.Measured{Defect: description.Name, Ranges: ranges}
+	broken := map[string]int{}
+	median := findInRanges(description, options, ranges, budget, func(r *Reproduction) {
+		if broken[r.Found.Guarantee]++; broken[r.Found.Guarantee] == 1 {
+			m.Guarantees = append(m.Guarantees, r.Found.Guarantee)
+		}
+		if m.Decisions == 0 && !m.Control && r.Shrink(options, shrinkBudget) == nil {
+			m.Decisions, m.Control = len(r.Script.Decisions), r.Holds()
+		}
+	})
+	m.FoundIn, m.Events, m.CPUSeconds = median.FoundIn, median.Events, median.CPU.Seconds()
 	slices.SortStableFunc(m.Guarantees, func(a, b string) int { return broken[b] - broken[a] })
-	return m, nil
+	return m
+}
+
+// MeasureStrategy looks for a defect in several ranges of seeds, with decisions drawn in another way.
+func MeasureStrategy(description defect.Description, strategy Strategy, ranges int, budget time.Duration) Median {
+	return findInRanges(description, Options{Strategy: strategy}, ranges, budget, func(*Reproduction) {})
 }

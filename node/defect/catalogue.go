@@ -23,6 +23,7 @@ var clientCatalogue = []Description{
 		Name: SkipTrunc, Issue: "ZOOKEEPER-3701",
 		Summary:    "a learner keeps transactions that the leader told it to truncate",
 		Guarantees: []string{"convergence", "session-order", "durability"},
+		Inside:     []string{"one-log", "zxids-rise", "committed-agree", "committed-durable", "same-tree"},
 		Workloads:  []string{"register", "set"}, Nemeses: []string{"partition-leader"}, NeedsSilence: true,
 	},
 	{

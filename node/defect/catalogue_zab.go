@@ -85,7 +85,7 @@ var zabCatalogue = []Description{
 			"The follower votes with the tree's zxid and gets a DIFF from the next leader, which it logs behind its old " +
 			"snapshot. After a restart everything in between is missing.",
 		Guarantees: []string{"durability", "convergence"},
-		Inside:     []string{"one-log", "committed-durable", "committed-agree", "same-tree"},
+		Inside:     []string{"one-log", "committed-durable", "committed-agree", "same-tree", "fatal"},
 		Workloads:  []string{"register", "set"}, Nemeses: []string{"kill-leader"}, SimulatorOnly: true,
 	},
 	{
@@ -168,7 +168,7 @@ var zabCatalogue = []Description{
 			"comes later. Once there is room again it logs <1,6>: after a restart <1,5> is missing, and nobody sees it, for " +
 			"the server's last zxid is the greatest.",
 		Guarantees: []string{"durability", "convergence"},
-		Inside:     []string{"one-log", "committed-durable", "committed-agree", "same-tree", "ack-on-disk", "zxids-rise"},
+		Inside:     []string{"one-log", "committed-durable", "committed-agree", "same-tree", "ack-on-disk", "zxids-rise", "epoch-has-history", "fatal"},
 		Workloads:  []string{"register", "set"}, Nemeses: []string{"mixed"}, SimulatorOnly: true,
 	},
 	{
@@ -178,7 +178,7 @@ var zabCatalogue = []Description{
 			"keeps in memory for others. Later it leads. A learner that needs the missing ones gets a DIFF from memory, which " +
 			"leaves them out, and nobody looks for holes: they are lost on the learner.",
 		Guarantees: []string{"convergence", "durability"},
-		Inside:     []string{"one-log", "committed-agree", "committed-durable", "same-tree"},
+		Inside:     []string{"one-log", "committed-agree", "committed-durable", "same-tree", "serves-history", "epoch-has-history"},
 		Workloads:  []string{"register", "set"}, Nemeses: []string{"rolling"}, SimulatorOnly: true,
 	},
 }

@@ -82,7 +82,7 @@ func Measurements() (map[Name]Measured, error) {
 		return nil, err
 	}
 	found := map[Name]Measured{}
-	for name, line := range rows {
+	for name, line := range rows { // any order: it fills another map
 		if found[name], err = parseRow(line); err != nil {
 			return nil, fmt.Errorf("measured table, row %q: %w", line, err)
 		}

@@ -60,7 +60,8 @@ func (p *Peer) DiskDone(result disk.Result) {
 // orderOrFail is order for operations that must not fail.
 func (p *Peer) orderOrFail(operation disk.Operation, what string, done func(disk.Result)) {
 	p.order(operation, func(result disk.Result) {
-		if result.Err != nil && p.defective(defect.GoOnAfterDiskError) {
+		// A standalone server has no leader to join again.
+		if result.Err != nil && !p.config.Standalone && p.defective(defect.GoOnAfterDiskError) {
 			if p.role == leaving {
 				done(result)
 			} else {

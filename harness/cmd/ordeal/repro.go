@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,13 +30,19 @@ func newRepro() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "repro [ISSUE|DEFECT]",
 		Short: "Find a planted defect again, shrink it, and tell its story",
-		Long: `Without an argument, list the defects that can be planted in our node. With one, search for it in
-simulated ensembles, shrink what is found, tell what happens, and run the same decisions on the sound
+		Long: `Without an argument, list the defects that can be planted in our node, with what breaks and how fast
+each was found when this was measured last. With one, search for it in simulated ensembles, shrink what is found, tell what happens, and run the same decisions on the sound
 node as a control. Success is that the same guarantee breaks with the defect, and none without it.`,
 		Example: `  ordeal repro
   ordeal repro ZOOKEEPER-4643
-  ordeal repro --measure node/defect/README.md   # make catalogue`,
-		Args: cobra.MaximumNArgs(1),
+  ordeal repro --measure node/defect/README.md   # make catalogue
+  ordeal repro --measure node/defect/README.md ZOOKEEPER-3642`,
+		Args: func(command *cobra.Command, arguments []string) error {
+			if measure != "" {
+				return nil
+			}
+			return cobra.MaximumNArgs(1)(command, arguments)
+		},
 		RunE: func(command *cobra.Command, arguments []string) error {
 			if err := checkDraw(&options, strategy); err != nil {
 				return err
@@ -43,7 +50,7 @@ node as a control. Success is that the same guarantee breaks with the defect, an
 			defer debug.SetGCPercent(debug.SetGCPercent(garbagePercent))
 			switch {
 			case measure != "":
-				return measureCatalogue(command.ErrOrStderr(), measure, options, max(ranges, 1))
+				return measureCatalogue(command.ErrOrStderr(), measure, arguments, max(ranges, 1))
 			case len(arguments) == 0:
 				return listRepro(command.OutOrStdout())
 			}
@@ -53,16 +60,28 @@ node as a control. Success is that the same guarantee breaks with the defect, an
 	f := command.Flags()
 	f.StringVar(&strategy, "strategy", string(sim.Strategies[0]), "how decisions are drawn: "+strategyWords())
 	f.Uint64Var(&from, "from", 1, "first seed to try")
-	f.StringVar(&measure, "measure", "", "measure how fast every defect is found, and write the table into this file")
+	f.StringVar(&measure, "measure", "", "measure how fast defects are found, all or those named, and write the tables into this file")
 	f.IntVar(&ranges, "ranges", rangesDefault, "how many ranges of seeds --measure tries")
 	return command
 }
 
+// listRepro lists the defects, with what was measured of them.
 func listRepro(out io.Writer) error {
+	measured, err := defect.Measurements()
+	if err != nil {
+		return err
+	}
 	return table(out, func(line func(...string)) {
-		line("ISSUE", "DEFECT", "BREAKS", "WHAT IS WRONG")
+		line("ISSUE", "DEFECT", "BREAKS", "INVARIANT SEEN BROKEN", "HOW FOUND", "EVENTS", "CPU S", "WHAT IS WRONG")
 		for _, d := range defect.Catalogue {
-			line(orNone(d.Issue), string(d.Name), strings.Join(d.Guarantees, ","), d.Summary)
+			m, known := measured[d.Name]
+			invariants, how, events, seconds := "-", "not measured", "-", "-"
+			if known {
+				invariants = orNone(strings.Join(m.Guarantees, ","))
+				how = fmt.Sprintf("%s, in %d of %d ranges of seeds", sim.Strategies[0], m.FoundIn, m.Ranges)
+				events, seconds = fmt.Sprint(m.Events), fmt.Sprintf("%.2f", m.CPUSeconds)
+			}
+			line(orNone(d.Issue), string(d.Name), strings.Join(d.Guarantees, ","), invariants, how, events, seconds, d.Summary)
 		}
 	})
 }
@@ -130,41 +149,52 @@ func capital(text string) string {
 	return strings.ToUpper(text[:1]) + text[1:]
 }
 
-// The markers between which a measured table stands in a README.
-const (
-	tableBegin = "<!-- measured: begin -->"
-	tableEnd   = "<!-- measured: end -->"
-)
+// measureCatalogue writes how fast defects are found into the tables of a file, after each of them, so
+// that nothing is lost if it is interrupted. No words stand for all defects with an issue.
+func measureCatalogue(progress io.Writer, name string, words []string, ranges int) error {
+	var chosen []defect.Description
+	for _, word := range words {
+		d, err := findDefect(word)
+		if err != nil {
+			return err
+		}
+		chosen = append(chosen, d)
+	}
+	if len(words) == 0 {
+		chosen = slices.DeleteFunc(slices.Clone(defect.Catalogue), func(d defect.Description) bool { return d.Issue == "" })
+	}
+	for _, d := range chosen {
+		m := sim.Measure(d, sim.Options{}, ranges, reproBudget, shrinkTime)
+		if err := writeRow(name, defect.Speed, d.Name, m.Row()); err != nil {
+			return err
+		}
+		fmt.Fprint(progress, m.Row())
+		row := fmt.Sprintf("| %s | %s |", d.Issue, d.Name)
+		for _, strategy := range sim.Strategies {
+			median := sim.Median{FoundIn: m.FoundIn, Events: m.Events}
+			if strategy != sim.Strategies[0] {
+				median = sim.MeasureStrategy(d, strategy, ranges, reproBudget)
+			}
+			row += fmt.Sprintf(" %d (%d of %d) |", median.Events, median.FoundIn, ranges)
+		}
+		row += "\n"
+		if err := writeRow(name, defect.ByStrategy, d.Name, row); err != nil {
+			return err
+		}
+		fmt.Fprint(progress, row)
+	}
+	return nil
+}
 
-// measureCatalogue writes how fast every defect is found between the markers of a file.
-func measureCatalogue(progress io.Writer, name string, options sim.Options, ranges int) error {
+// writeRow puts a row into a table of a file.
+func writeRow(name string, table defect.Table, of defect.Name, row string) error {
 	text, err := os.ReadFile(name)
 	if err != nil {
 		return fmt.Errorf("read the file that holds the table: %w", err)
 	}
-	before, rest, found := strings.Cut(string(text), tableBegin)
-	_, after, found2 := strings.Cut(rest, tableEnd)
-	if !found || !found2 {
-		return fmt.Errorf("%s has no lines %q and %q", name, tableBegin, tableEnd)
+	page, err := table.With(string(text), of, row)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
 	}
-	var b strings.Builder
-	b.WriteString("| issue | defect | what breaks | found in | events (median) | CPU s (median) | decisions left | control holds |\n|---|---|---|---|---|---|---|---|\n")
-	for _, d := range defect.Catalogue {
-		if d.Issue == "" {
-			continue
-		}
-		m, err := sim.Measure(d, options, ranges, reproBudget, shrinkTime)
-		if err != nil {
-			return err
-		}
-		control := "yes"
-		if !m.Control {
-			control = "no"
-		}
-		row := fmt.Sprintf("| %s | %s | %s | %d of %d | %d | %.2f | %d | %s |\n", d.Issue, d.Name, strings.Join(m.Guarantees, ", "),
-			m.FoundIn, m.Ranges, m.Events, m.CPU.Seconds(), m.Decisions, control)
-		b.WriteString(row)
-		fmt.Fprint(progress, row)
-	}
-	return os.WriteFile(name, []byte(before+tableBegin+"\n"+b.String()+tableEnd+after), 0o644)
+	return os.WriteFile(name, []byte(page), 0o644)
 }
