@@ -4,13 +4,11 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"go.yaml.in/yaml/v3"
 
 	"ordeal/harness/sim"
 )
@@ -128,124 +126,5 @@ func TestShardsCoverEverySeedOnce(t *testing.T) {
 	}
 	for seed := 1; seed <= 10; seed++ {
 		require.Equal(t, 1, seen[seed], "seed %d", seed)
-	}
-}
-
-// strictly reads a manifest and refuses every field that the form does not have.
-func strictly(t *testing.T, name string, form any) {
-	t.Helper()
-	data, err := os.ReadFile(name)
-	require.NoError(t, err)
-	decoder := yaml.NewDecoder(bytes.NewReader(data))
-	decoder.KnownFields(true)
-	require.NoError(t, decoder.Decode(form), name)
-}
-
-func TestTheKubernetesJobIsWellFormed(t *testing.T) {
-	type resources map[string]string
-	var job struct {
-		APIVersion string `yaml:"apiVersion"`
-		Kind       string
-		Metadata   struct{ Name string }
-		Spec       struct {
-			CompletionMode string `yaml:"completionMode"`
-			Completions    int
-			Parallelism    int
-			BackoffLimit   *int `yaml:"backoffLimit"`
-			Template       struct {
-				Spec struct {
-					RestartPolicy string `yaml:"restartPolicy"`
-					Containers    []struct {
-						Name, Image   string
-						Command, Args []string
-						Env           []struct {
-							Name      string
-							ValueFrom struct {
-								FieldRef struct {
-									FieldPath string `yaml:"fieldPath"`
-								} `yaml:"fieldRef"`
-							} `yaml:"valueFrom"`
-						}
-						Resources    struct{ Requests, Limits resources }
-						VolumeMounts []struct {
-							Name      string
-							MountPath string `yaml:"mountPath"`
-						} `yaml:"volumeMounts"`
-					}
-					Volumes []struct {
-						Name     string
-						EmptyDir struct{} `yaml:"emptyDir"`
-					}
-				}
-			}
-		}
-	}
-	strictly(t, "../../../.kubernetes/search.yaml", &job)
-	require.Equal(t, "batch/v1 Job Indexed", job.APIVersion+" "+job.Kind+" "+job.Spec.CompletionMode)
-	require.NotNil(t, job.Spec.BackoffLimit)
-	container := job.Spec.Template.Spec.Containers[0]
-	accepts(t, append(container.Command[1:], container.Args...), "$(JOB_COMPLETION_INDEX)", job.Spec.Completions)
-}
-
-func TestTheWorkflowIsWellFormed(t *testing.T) {
-	type step struct {
-		Uses, Run, If string
-		With          map[string]string
-	}
-	type work struct {
-		RunsOn   string `yaml:"runs-on"`
-		Timeout  int    `yaml:"timeout-minutes"`
-		Needs    string
-		If       string
-		Strategy struct {
-			FailFast *bool `yaml:"fail-fast"`
-			Matrix   struct{ Index []int }
-		}
-		Steps []step
-	}
-	var workflow struct {
-		Name string
-		On   struct {
-			Dispatch *struct{} `yaml:"workflow_dispatch"`
-			Schedule []struct{ Cron string }
-		}
-		Permissions map[string]string
-		Jobs        map[string]work
-	}
-	strictly(t, "../../../.github/workflows/search.yaml", &workflow)
-	shard := workflow.Jobs["shard"]
-	require.NotEmpty(t, shard.Strategy.Matrix.Index)
-	for i, index := range shard.Strategy.Matrix.Index {
-		require.Equal(t, i, index)
-	}
-	found := false
-	for _, s := range shard.Steps {
-		if line, is := strings.CutPrefix(s.Run, "bin/ordeal "); is {
-			found = true
-			accepts(t, strings.Fields(strings.ReplaceAll(line, "${{ matrix.index }}", "$INDEX")), "$INDEX", len(shard.Strategy.Matrix.Index))
-		}
-	}
-	require.True(t, found, "no step searches")
-	require.Equal(t, "shard", workflow.Jobs["merge"].Needs)
-}
-
-// accepts checks that the program would take a shard's command line, for every index.
-func accepts(t *testing.T, words []string, index string, shards int) {
-	t.Helper()
-	for i := range shards {
-		var arguments []string
-		for _, word := range words {
-			arguments = append(arguments, strings.ReplaceAll(word, index, fmt.Sprint(i)))
-		}
-		require.Equal(t, "search", arguments[0])
-		command := newSearch()
-		require.NoError(t, command.ParseFlags(arguments[1:]))
-		seeds, err := command.Flags().GetString("seeds")
-		require.NoError(t, err)
-		shard, err := command.Flags().GetString("shard")
-		require.NoError(t, err)
-		search := sim.Search{Workers: 1}
-		require.NoError(t, searchFlags{seeds: seeds, shard: shard, strategy: "swarm"}.into(&search))
-		require.Equal(t, shards, search.Shards)
 	}
 }
