@@ -55,6 +55,10 @@ fuzz: ## feed everything that strangers can reach, each target for FUZZTIME; go 
 
 bench: build ## measure speed, at last beside Apache ZooKeeper: benchmarks assert nothing
 	$(GO) test -run '^$$' -bench . -benchtime 1s ./...
+	@echo "where the simulator spends its time:"
+	@mkdir -p bin
+	$(GO) test -run '^$$' -bench BenchmarkSeed -benchtime 3s -o bin/sim.test -cpuprofile bin/sim.cpu ./harness/sim
+	$(GO) tool pprof -top -nodecount 20 bin/sim.test bin/sim.cpu
 	bin/ordeal bench $(ARGS)
 
 power: build ## does the toolkit find every planted defect, and nothing in sound servers?
