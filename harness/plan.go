@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -77,8 +76,10 @@ type Plan struct {
 	Hush            bool    // let the load fall silent while faults are on
 	Seed            uint64  // 0 draws one
 	Out             string  // folder for stored runs
-	Binary          string  // the program that node members run; default this one
-	Defect          string
+	// Binary is the ordeal program, which node members and the agents beside containers run. Default:
+	// this one, if it is an ordeal, else the one on PATH. A test must name one if PATH has none.
+	Binary string
+	Defect string
 
 	TickTime  time.Duration
 	InitLimit int
@@ -141,13 +142,6 @@ func (p Plan) resolve() (Plan, error) {
 	}
 	if p.Rate <= 0 {
 		return p, usage("--rate %v: it must be more than 0 operations a second", p.Rate)
-	}
-	if p.Binary == "" {
-		program, err := os.Executable()
-		if err != nil {
-			return p, fmt.Errorf("find the program that members run: %w", err)
-		}
-		p.Binary = program
 	}
 	return p, nil
 }

@@ -54,6 +54,9 @@ func Run(ctx context.Context, plan Plan) (*results.Verdict, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := plan.resolveProgram(); err != nil {
+		return nil, err
+	}
 	return carryOut(ctx, plan, choice)
 }
 
