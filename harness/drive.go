@@ -107,6 +107,8 @@ func (r *run) load(ctx context.Context, c *crowd) error {
 				return context.Cause(ctx)
 			case <-r.plan.Interrupt:
 				return errInterrupted
+			case err := <-r.broken:
+				return err
 			case <-ticker.C:
 			}
 			if err := r.writer.Err(); err != nil {

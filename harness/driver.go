@@ -70,13 +70,13 @@ func started[E ensemble.Ensemble](e E, err error) (ensemble.Ensemble, error) {
 func implementationWord(word string) ensemble.Implementation { return ensemble.Implementation(word) }
 
 // spec is the ensemble that a plan asks for.
-func (p Plan) spec(members string, folder *results.Folder, notify func(history.Event)) ensemble.Spec {
+func (p Plan) spec(members string, folder *results.Folder, notify func(history.Event), failed func(error)) ensemble.Spec {
 	return ensemble.Spec{
 		Run:             p.Name + "-" + filepath.Base(folder.Dir),
 		Implementations: p.Implementations, Observers: p.Observers,
 		TickTime: p.TickTime, InitLimit: p.InitLimit, SyncLimit: p.SyncLimit,
 		Dir: members, Binary: p.Binary, Defect: p.Defect, HoldUnsynced: p.holdsUnsynced(),
-		Properties: p.Properties, Log: p.Log, Notify: notify,
+		Properties: p.Properties, Log: p.Log, Notify: notify, Failed: failed,
 	}
 }
 

@@ -73,7 +73,7 @@ func carryOut(ctx context.Context, plan Plan, choice driver) (*results.Verdict, 
 		return nil, err
 	}
 	r := &run{plan: plan, folder: folder, writer: writer, driver: choice, record: plan.record(started, choice),
-		crashed: make(chan history.Event, 1)}
+		crashed: make(chan history.Event, 1), broken: make(chan error, 1)}
 	failure := r.do(ctx)
 	if failure != nil {
 		r.Record(history.Event{Time: writer.Now(), Kind: history.Note, Text: failurePrefix + failure.Error()})
@@ -110,6 +110,7 @@ type run struct {
 	faults   *faults
 
 	crashed chan history.Event // the first member that ended by itself
+	broken  chan error         // what broke first that is not under test
 	numbers client.Numbers     // of operations
 	clients int                // numbers given to clients so far
 	trees   map[int]client.Tree
@@ -162,6 +163,25 @@ func (r *run) notify(event history.Event) {
 	}
 }
 
+// broke takes what a driver tells of itself: it ends the run, and no member is blamed.
+func (r *run) broke(err error) {
+	r.Record(history.Event{Time: r.writer.Now(), Kind: history.Note, Text: err.Error()})
+	select {
+	case r.broken <- err:
+	default: // the first one has ended the run
+	}
+}
+
+// brokenBy is what the driver told of itself and nobody has taken yet, or nil.
+func (r *run) brokenBy() error {
+	select {
+	case err := <-r.broken:
+		return err
+	default:
+		return nil
+	}
+}
+
 // do goes through the phases. The ensemble is removed at the end whatever happens.
 func (r *run) do(ctx context.Context) (failure error) {
 	if err := r.folder.SaveRun(r.record); err != nil {
@@ -171,7 +191,7 @@ func (r *run) do(ctx context.Context) (failure error) {
 	r.plan.Progress(Progress{Phase: PhaseStart, Detail: fmt.Sprintf("%s driver (%s), seed %d", r.driver.name, r.driver.reason, r.plan.Seed)})
 	members := filepath.Join(r.folder.Dir, results.MembersDir)
 	err := r.untilInterrupted(ctx, func(ctx context.Context) (err error) {
-		r.ensemble, err = r.driver.start(ctx, r.plan.spec(members, r.folder, r.notify))
+		r.ensemble, err = r.driver.start(ctx, r.plan.spec(members, r.folder, r.notify, r.broke))
 		return err
 	})
 	if err != nil {
@@ -199,7 +219,7 @@ func (r *run) do(ctx context.Context) (failure error) {
 	if ctx.Err() != nil {
 		return failure // in a hurry: members are removed as they are
 	}
-	return errors.Join(failure, r.collect(ctx, members, stop))
+	return errors.Join(failure, r.collect(ctx, members, stop), r.brokenBy())
 }
 
 // untilInterrupted does something that ends early when the plan is interrupted; the error then says so.
@@ -272,6 +292,8 @@ func (r *run) awaitServing(ctx context.Context) error {
 	select {
 	case event := <-r.crashed:
 		return fmt.Errorf("member %d does not start: %s", event.Member, event.Text)
+	case err := <-r.broken:
+		return err
 	case err = <-serving:
 	}
 	if err != nil && ctx.Err() == nil {

@@ -54,6 +54,10 @@ type Spec struct {
 	// Notify is told what happens to members by itself or by faults (started, exited, crashed). It
 	// may be called from any goroutine, and must not block.
 	Notify func(history.Event)
+	// Failed is told what broke that is not under test: the driver's own helpers, or the engine that
+	// runs the members. No member is to blame, and the run can't be trusted any more. The same holds as
+	// for Notify.
+	Failed func(error)
 }
 
 // Ensemble is a running ensemble. Its methods may be called from several goroutines.

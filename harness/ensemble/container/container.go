@@ -75,6 +75,9 @@ func Start(ctx context.Context, spec ensemble.Spec) (*Ensemble, error) {
 	if e.spec.Notify == nil {
 		e.spec.Notify = func(history.Event) {}
 	}
+	if e.spec.Failed == nil {
+		e.spec.Failed = func(error) {}
+	}
 	e.open, e.shut = context.WithCancel(context.WithoutCancel(ctx))
 	if err := e.start(ctx); err != nil {
 		return nil, errors.Join(err, e.Close(context.WithoutCancel(ctx)))

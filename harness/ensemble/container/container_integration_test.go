@@ -26,8 +26,15 @@ import (
 
 // events takes what a driver tells.
 type events struct {
-	mu   sync.Mutex
-	list []history.Event
+	mu     sync.Mutex
+	list   []history.Event
+	broken []string // what was no member's fault
+}
+
+func (e *events) failed(err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.broken = append(e.broken, err.Error())
 }
 
 func (e *events) take(event history.Event) {
@@ -69,7 +76,7 @@ func startThree(ctx context.Context, t *testing.T) (*Ensemble, *events) {
 	e, err := Start(ctx, ensemble.Spec{
 		Run: t.Name(), Implementations: []ensemble.Implementation{ensemble.Node, ensemble.Node, ensemble.Node},
 		TickTime: 500 * time.Millisecond, InitLimit: 10, SyncLimit: 4, HoldUnsynced: true,
-		Dir: t.TempDir(), Binary: needsEngine(ctx, t), Log: slog.New(slog.DiscardHandler), Notify: told.take,
+		Dir: t.TempDir(), Binary: needsEngine(ctx, t), Log: slog.New(slog.DiscardHandler), Notify: told.take, Failed: told.failed,
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, e.Close(context.Background())) })
@@ -184,7 +191,8 @@ func TestIntegrationContainerEndsAreTold(t *testing.T) {
 	m := e.members[1]
 	how := make(chan string, 1)
 	go func() {
-		how <- m.untilEnd(m.server.GetContainerID(), func(context.Context) error { return errors.New("the engine is silent") })
+		ended, _ := m.untilEnd(m.server.GetContainerID(), func(context.Context) error { return errors.New("the engine is silent") })
+		how <- ended
 	}()
 	require.Eventually(t, func() bool { return len(told.of(0, "")) > 0 }, 10*time.Second, 10*time.Millisecond)
 	require.Contains(t, told.of(0, "")[0], "the engine is silent")
@@ -201,7 +209,12 @@ func TestIntegrationContainerEndsAreTold(t *testing.T) {
 
 	_, err = e.engine.ContainerKill(ctx, e.members[2].agent.GetContainerID(), client.ContainerKillOptions{Signal: "SIGKILL"})
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return strings.Contains(strings.Join(told.of(3, history.Crashed), " "), "the agent") }, 10*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool {
+		told.mu.Lock()
+		defer told.mu.Unlock()
+		return strings.Contains(strings.Join(told.broken, " "), "the agent that holds the network of member 3 ended")
+	}, 10*time.Second, 10*time.Millisecond)
+	require.Empty(t, told.of(3, history.Crashed), "no member is to blame")
 }
 
 // TestIntegrationContainerClientCutsStopWhatIsOwed sets a watch, cuts the client off, and lets another

@@ -53,14 +53,18 @@ func (m *member) begin() {
 // seeOut takes in what a process prints until it ends, and reports its end.
 func (m *member) seeOut(l *life) {
 	defer close(l.ended)
-	how := m.untilEnd(m.server.GetContainerID(), m.copyLog)
+	how, engineLost := m.untilEnd(m.server.GetContainerID(), m.copyLog)
 	if how == "" {
 		return // the ensemble is closed: what ends now is its own doing
 	}
 	m.mu.Lock()
 	asked := l.asked
 	m.mu.Unlock()
-	end := ensemble.End{Member: m.id, Implementation: m.implementation, How: how, Asked: asked, Log: m.log.path, LogFrom: l.logFrom}
+	if engineLost && !asked {
+		// An engine that ends may take its containers with it.
+		m.ensemble.spec.Failed(fmt.Errorf("member %d ended (%s) while the Docker engine did not answer", m.id, how))
+	}
+	end := ensemble.End{Member: m.id, Implementation: m.implementation, How: how, Asked: asked || engineLost, Log: m.log.path, LogFrom: l.logFrom}
 	events, err := end.Events()
 	if err != nil {
 		m.ensemble.note("after the end of member %d: %v", m.id, err)
@@ -72,7 +76,7 @@ func (m *member) seeOut(l *life) {
 
 // attendAgent reports the end of the agent, which nothing but the end of the ensemble should bring.
 func (m *member) attendAgent() {
-	how := m.untilEnd(m.agent.GetContainerID(), func(ctx context.Context) error {
+	how, _ := m.untilEnd(m.agent.GetContainerID(), func(ctx context.Context) error {
 		wait := m.ensemble.engine.ContainerWait(ctx, m.agent.GetContainerID(), client.ContainerWaitOptions{})
 		select {
 		case err := <-wait.Error:
@@ -82,15 +86,16 @@ func (m *member) attendAgent() {
 		}
 	})
 	if how != "" {
-		m.ensemble.notify(m.id, history.Crashed, "the agent that holds the member's network ended: "+how)
+		m.ensemble.spec.Failed(fmt.Errorf("the agent that holds the network of member %d ended: %s", m.id, how))
 	}
 }
 
 // untilEnd returns when a container runs no more, and says how it ended; empty if the ensemble is closed
-// before.
+// before. engineLost tells that the engine gave no answer in between, and had not yet said since that the
+// container ran.
 // Following is what to do meanwhile; it returns when it takes the container for ended. It may be wrong
 // or fail, since an engine that is started anew breaks off what it was telling: it is then done again.
-func (m *member) untilEnd(id string, following func(context.Context) error) string {
+func (m *member) untilEnd(id string, following func(context.Context) error) (how string, engineLost bool) {
 	ctx := m.ensemble.open
 	said := false
 	for {
@@ -98,22 +103,23 @@ func (m *member) untilEnd(id string, following func(context.Context) error) stri
 		state, err := m.ensemble.engine.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
 		switch {
 		case ctx.Err() != nil:
-			return ""
+			return "", false
 		case errdefs.IsNotFound(err):
-			return "its container was removed"
+			return "its container was removed", engineLost
 		case err == nil && !state.Container.State.Running:
 			if state.Container.State.OOMKilled {
-				return fmt.Sprintf("exit status %d, out of memory", state.Container.State.ExitCode)
+				return fmt.Sprintf("exit status %d, out of memory", state.Container.State.ExitCode), engineLost
 			}
-			return fmt.Sprintf("exit status %d", state.Container.State.ExitCode)
+			return fmt.Sprintf("exit status %d", state.Container.State.ExitCode), engineLost
 		}
+		engineLost = err != nil
 		if failed = errors.Join(failed, err); failed != nil && !said {
 			m.ensemble.note("the Docker engine stopped telling of member %d, and is asked again until it does: %v", m.id, failed)
 			said = true
 		}
 		select {
 		case <-ctx.Done():
-			return ""
+			return "", false
 		case <-time.After(askAgain):
 		}
 	}
