@@ -27,6 +27,9 @@ type CheckOptions struct {
 // Check judges a stored run again, by today's checkers. It reads only: nothing that was recorded is
 // changed, and nothing is written. The history counts; the verdict stored beside it does not.
 func Check(ctx context.Context, dir string, options CheckOptions) (*results.Verdict, error) {
+	if err := checkBudget(options.Time, options.MemoryBytes); err != nil {
+		return nil, err
+	}
 	folder, err := results.Open(dir)
 	if err != nil {
 		return nil, err

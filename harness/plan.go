@@ -42,6 +42,16 @@ const MembersMax = 9
 // ClientsMax bounds the number of clients, each of which is a connection and a goroutine or two.
 const ClientsMax = 1000
 
+// Bounds of what a plan may ask for: what is outside has no use, or no clock could count it.
+const (
+	DurationMin = time.Second
+	DurationMax = 30 * 24 * time.Hour
+	RateMin     = 0.001 // operations a second
+	RateMax     = 1e6
+	TickTimeMin = time.Millisecond // zoo.cfg counts in these
+	TickTimeMax = time.Minute
+)
+
 // clientsEach is the default number of clients of one workload, if it does not want more, and
 // clientsLeast that of all together: few clients leave few traces of a bug.
 const (
@@ -137,13 +147,7 @@ func (p Plan) resolve() (Plan, error) {
 	if err := p.resolveClients(); err != nil {
 		return p, err
 	}
-	if p.Duration < time.Second {
-		return p, usage("--duration %v is too short: a run needs at least 1s", p.Duration)
-	}
-	if p.Rate <= 0 {
-		return p, usage("--rate %v: it must be more than 0 operations a second", p.Rate)
-	}
-	return p, nil
+	return p, p.checkBounds()
 }
 
 // resolveDefect takes workloads and nemeses from a defect's description where none are given.
@@ -244,6 +248,35 @@ func setDefault[T comparable](field *T, value T) {
 	}
 }
 
+// checkBounds refuses amounts that no run can keep to. They are compared so that what is no number at
+// all is refused too.
+func (p *Plan) checkBounds() error {
+	switch {
+	case p.Duration < DurationMin:
+		return usage("--duration %v is too short: a run needs at least %v", p.Duration, DurationMin)
+	case p.Duration > DurationMax:
+		return usage("--duration %v is too long: at most %v are allowed", p.Duration, DurationMax)
+	case !(p.Rate >= RateMin && p.Rate <= RateMax):
+		return usage("--rate %v/s: want %v to %.0f operations a second", p.Rate, RateMin, RateMax)
+	case p.TickTime < TickTimeMin || p.TickTime > TickTimeMax:
+		return usage("--tick-time %v: want %v to %v", p.TickTime, TickTimeMin, TickTimeMax)
+	case p.InitLimit < 1 || p.SyncLimit < 1:
+		return usage("initLimit %d, syncLimit %d: both must be at least 1 tick", p.InitLimit, p.SyncLimit)
+	}
+	return checkBudget(p.CheckTime, p.CheckMemory)
+}
+
+// checkBudget refuses less than nothing as a budget of the linearizability search.
+func checkBudget(time time.Duration, memory int64) error {
+	switch {
+	case time < 0:
+		return usage("--check-time %v: a search can't take less than no time", time)
+	case memory < 0:
+		return usage("--check-memory %d: a search can't take less than no memory", memory)
+	}
+	return nil
+}
+
 func (p *Plan) checkNames() error {
 	switch p.Driver {
 	case DriverAuto, DriverContainer, DriverProcess:
@@ -266,6 +299,9 @@ func (p *Plan) checkNames() error {
 	}
 	if err := p.checkNemeses(); err != nil {
 		return err
+	}
+	if len(p.Nemeses) > 1 && slices.Contains(p.Nemeses, none) {
+		return usage("--nemesis %s: none means no faults and stands alone", strings.Join(p.Nemeses, ","))
 	}
 	for _, list := range [][]string{p.Workloads, p.Nemeses} {
 		sorted := slices.Sorted(slices.Values(list))

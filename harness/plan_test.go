@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -56,7 +57,17 @@ func TestBadPlans(t *testing.T) {
 		"inside our own node":             {Defect: "skip-trunc", Implementations: []ensemble.Implementation{"apache"}},
 		"need at least":                   {Clients: 1},
 		"too short":                       {Duration: time.Millisecond},
-		"more than 0":                     {Rate: -1},
+		"too long":                        {Duration: 1000 * DurationMax},
+		"--rate -1/s":                     {Rate: -1},
+		"--rate NaN/s":                    {Rate: math.NaN()},
+		"--rate +Inf/s":                   {Rate: math.Inf(1)},
+		"--rate 1e-07/s":                  {Rate: 1e-7},
+		"--tick-time -1s":                 {TickTime: -time.Second},
+		"--tick-time 500µs":               {TickTime: 500 * time.Microsecond},
+		"initLimit -1":                    {InitLimit: -1},
+		"--check-time -1s":                {CheckTime: -time.Second},
+		"--check-memory -5":               {CheckMemory: -5},
+		"none means no faults":            {Nemeses: []string{"none", "mixed"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := plan.resolve()
@@ -74,8 +85,10 @@ func TestANemesisNeedsSomethingToDoIt(t *testing.T) {
 		_, err := Plan{Nemeses: []string{"power-loss"}, Implementations: implementations}.resolve()
 		require.NoError(t, err, "the power of one member is enough")
 	}
-	_, err := Plan{Nemeses: []string{"mixed", "none"}, Implementations: []ensemble.Implementation{"apache"}, Members: 1}.resolve()
-	require.NoError(t, err, "mixed does what is left, and none wants nothing")
+	for _, wantsLittle := range []string{"mixed", "none"} {
+		_, err := Plan{Nemeses: []string{wantsLittle}, Implementations: []ensemble.Implementation{"apache"}, Members: 1}.resolve()
+		require.NoError(t, err, "mixed does what is left, and none wants nothing")
+	}
 }
 
 // TestClientsAreShared: every workload gets what it needs, and all are used.

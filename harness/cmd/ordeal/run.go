@@ -41,6 +41,9 @@ third time ends the program as it stands, and leaves the rest to ordeal clean.`,
   ordeal run --defect ack-before-fsync`,
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
+			if err := refuseZeros(command); err != nil {
+				return err
+			}
 			if err := flags.into(&plan); err != nil {
 				return err
 			}
@@ -70,6 +73,20 @@ third time ends the program as it stands, and leaves the rest to ordeal clean.`,
 	return command
 }
 
+// refuseZeros refuses a zero that was typed: a plan takes it for the default.
+func refuseZeros(command *cobra.Command) error {
+	for _, name := range []string{"members", "duration", "clients", "tick-time", "check-time", "check-memory"} {
+		flag := command.Flags().Lookup(name)
+		if flag == nil || !flag.Changed {
+			continue
+		}
+		if value := flag.Value.String(); value == "0" || value == "0s" {
+			return exit{exitUsage, fmt.Sprintf("--%s %s: it must be more than 0; leave it out for the default", name, value)}
+		}
+	}
+	return nil
+}
+
 // addCheckFlags adds the flags that both run and check have.
 func addCheckFlags(command *cobra.Command, budget *time.Duration, memory *int64, strictSync, strictDisk *bool) {
 	f := command.Flags()
@@ -86,7 +103,7 @@ func (flags runFlags) into(plan *harness.Plan) error {
 	}
 	number, found := strings.CutSuffix(flags.rate, "/s")
 	rate, err := strconv.ParseFloat(number, 64)
-	if err != nil || !found {
+	if err != nil || !found || rate == 0 {
 		return exit{exitUsage, fmt.Sprintf("--rate %q: want a number of operations a second, for instance 400/s", flags.rate)}
 	}
 	plan.Rate = rate
