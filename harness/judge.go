@@ -22,6 +22,8 @@ type CheckOptions struct {
 	MemoryBytes int64
 	StrictSync  bool
 	StrictDisk  bool
+	// Program is how this program is called, for a command that repeats the judging. Default: ordeal.
+	Program string
 }
 
 // Check judges a stored run again, by today's checkers. It reads only: nothing that was recorded is
@@ -50,7 +52,7 @@ func Check(ctx context.Context, dir string, options CheckOptions) (*results.Verd
 	if err != nil {
 		return nil, err
 	}
-	verdict.Rerun = "ordeal check " + folder.Dir
+	verdict.Rerun = options.again(folder.Dir)
 	return verdict, nil
 }
 

@@ -89,7 +89,9 @@ type Plan struct {
 	// Binary is the ordeal program, which node members and the agents beside containers run. Default:
 	// this one, if it is an ordeal, else the one on PATH. A test must name one if PATH has none.
 	Binary string
-	Defect string
+	// Program is how this program is called, for commands that repeat the run. Default: ordeal.
+	Program string
+	Defect  string
 
 	TickTime  time.Duration
 	InitLimit int
@@ -224,6 +226,7 @@ func (p *Plan) fillDefaults() {
 	setDefault(&p.Duration, DefaultDuration)
 	setDefault(&p.Rate, DefaultRate)
 	setDefault(&p.Out, DefaultOut)
+	setDefault(&p.Program, ProgramDefault)
 	setDefault(&p.TickTime, DefaultTickTime)
 	setDefault(&p.InitLimit, DefaultInitLimit)
 	setDefault(&p.SyncLimit, DefaultSyncLimit)
@@ -388,34 +391,4 @@ func (p Plan) holdsUnsynced() bool {
 		}
 	}
 	return false
-}
-
-// rerun is a command that repeats the run, as far as real time lets it.
-func (p Plan) rerun() string {
-	words := []string{"ordeal run", "--implementation", p.implementation(), "--members", fmt.Sprint(p.Members)}
-	if p.Observers > 0 {
-		words = append(words, "--observers", fmt.Sprint(p.Observers))
-	}
-	words = append(words, "--driver", p.Driver, "--workload", strings.Join(p.Workloads, ","),
-		"--nemesis", strings.Join(p.Nemeses, ","), "--duration", p.Duration.String(),
-		"--clients", fmt.Sprint(p.Clients), "--rate", fmt.Sprintf("%g/s", p.Rate), "--seed", fmt.Sprint(p.Seed))
-	if p.Defect != "" {
-		words = append(words, "--defect", p.Defect)
-	}
-	if p.Hush {
-		words = append(words, "--hush")
-	}
-	if p.TickTime != DefaultTickTime {
-		words = append(words, "--tick-time", p.TickTime.String())
-	}
-	for _, name := range ensemble.SortedNames(p.Properties) {
-		words = append(words, "--property", name+"="+p.Properties[name])
-	}
-	if p.StrictSync {
-		words = append(words, "--strict-sync")
-	}
-	if p.StrictDisk {
-		words = append(words, "--strict-disk")
-	}
-	return strings.Join(words, " ")
 }

@@ -117,17 +117,6 @@ func TestWhatAnEnsembleIsTooSmallForIsSkippedAndSaidOnce(t *testing.T) {
 	require.Empty(t, plan.omitted(history.FaultKinds))
 }
 
-func TestRerunNamesEveryChoice(t *testing.T) {
-	plan, err := Plan{
-		Members: 5, Observers: 1, Seed: 9, Defect: "keep-ephemerals", StrictSync: true, TickTime: time.Second,
-		Hush: true, Properties: map[string]string{"snapCount": "50"},
-	}.resolve()
-	require.NoError(t, err)
-	require.Equal(t, "ordeal run --implementation node --members 5 --observers 1 --driver auto --workload lock"+
-		" --nemesis kill-leader --duration 30s --clients 12 --rate 400/s --seed 9 --defect keep-ephemerals"+
-		" --hush --tick-time 1s --property snapCount=50 --strict-sync", plan.rerun())
-}
-
 // TestEveryDefectNamesWhatThereIs: workloads, nemeses and checkers of the catalogue exist.
 func TestEveryDefectNamesWhatThereIs(t *testing.T) {
 	for _, d := range defect.Catalogue {

@@ -87,7 +87,7 @@ func carryOut(ctx context.Context, plan Plan, choice driver) (*results.Verdict, 
 		if failure == nil {
 			failure = err
 		}
-		return nil, fmt.Errorf("the run was ended before it was judged; ordeal check %s judges what it recorded: %w", folder.Dir, failure)
+		return nil, fmt.Errorf("the run was ended before it was judged; %s judges what it recorded: %w", CheckOptions{Program: plan.Program}.again(folder.Dir), failure)
 	}
 	if verdict == nil {
 		return nil, errors.Join(failure, err)

@@ -17,6 +17,7 @@ is changed. Exit codes are those of "ordeal run".`,
 		Example: "  ordeal check results/runs/latest\n  ordeal check results/runs/apache-mixed/latest --strict-sync --json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, arguments []string) error {
+			options.Program = program()
 			verdict, err := harness.Check(command.Context(), arguments[0], options)
 			if err != nil {
 				return err

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -23,8 +24,8 @@ const (
 	exitUsage     = 64
 )
 
-// exit is an error that ends the program with a code of its own. What had to be said has been said
-// if message is empty.
+// exit is an error that ends the program with a code of its own. If message is empty, what had to be
+// said has been said, and a command that repeats it printed.
 type exit struct {
 	code    int
 	message string
@@ -38,12 +39,20 @@ func main() { os.Exit(run(os.Args[1:])) }
 func run(arguments []string) int {
 	command := newRoot()
 	command.SetArgs(arguments)
-	err := command.ExecuteContext(context.Background())
-	return report(err)
+	return report(command.ExecuteContext(context.Background()), arguments)
 }
 
-// report prints an error and turns it into an exit code.
-func report(err error) int {
+// program is how this program was called.
+func program() string { return os.Args[0] }
+
+// again prints a command of this program that repeats or shows what ended badly.
+func again(out io.Writer, arguments ...string) {
+	fmt.Fprintln(out, "repeat it: "+harness.Command(append([]string{program()}, arguments...)...))
+}
+
+// report prints an error of the command with these arguments, with a command that shows or repeats it,
+// and turns it into an exit code.
+func report(err error, arguments []string) int {
 	if err == nil {
 		return exitValid
 	}
@@ -56,11 +65,15 @@ func report(err error) int {
 	case errors.As(err, &wrong):
 		code = exitUsage
 	}
-	if message := err.Error(); message != "" {
+	message := err.Error()
+	switch {
+	case message == "":
+		return code // all has been said
+	case code == exitUsage:
+		fmt.Fprintf(os.Stderr, "ordeal: %s\n%s shows what is possible\n", message, harness.Command(program(), "--help"))
+	default:
 		fmt.Fprintln(os.Stderr, "ordeal: "+message)
-	}
-	if code == exitUsage {
-		fmt.Fprintln(os.Stderr, "ordeal --help shows what is possible")
+		again(os.Stderr, arguments...)
 	}
 	return code
 }

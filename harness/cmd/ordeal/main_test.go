@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -41,7 +42,11 @@ func parameters(dir string) testscript.Params {
 	}
 }
 
-// exits runs a program and wants its exit code: "exits 64 ordeal run --members 0".
+// repeats is the line that every exit but 0 must print: a command that shows or repeats it.
+var repeats = regexp.MustCompile(`(?m)^(repeat it: \S+ .+|\S+ --help shows what is possible)$`)
+
+// exits runs a program and wants its exit code, and of every code but 0 one command that shows or repeats
+// it: "exits 64 ordeal run --members 0".
 func exits(script *testscript.TestScript, negated bool, arguments []string) {
 	if negated || len(arguments) < 2 {
 		script.Fatalf("usage: exits CODE PROGRAM [ARGUMENT...]")
@@ -57,6 +62,9 @@ func exits(script *testscript.TestScript, negated bool, arguments []string) {
 	}
 	if want := arguments[0]; fmt.Sprint(code) != want {
 		script.Fatalf("%s: exit code %d, want %s", strings.Join(arguments[1:], " "), code, want)
+	}
+	if said := repeats.FindAllString(script.ReadFile("stderr"), -1); code != 0 && len(said) != 1 {
+		script.Fatalf("%s: want one command that shows or repeats it, got %q", strings.Join(arguments[1:], " "), said)
 	}
 }
 

@@ -52,13 +52,13 @@ func replay(command *cobra.Command, what string, options sim.Options, until time
 	}
 	var script *sim.Script
 	var outcome *sim.Outcome
-	again := "replay " + what
+	repeat := []string{"replay", what}
 	if seed, err := strconv.ParseUint(what, 10, 64); err == nil {
 		config := sim.Draw(seed, options)
 		outcome = sim.Run(config, watch)
 		script = outcome.Script(config)
 		script.Hash = 0 // there is nothing to compare with
-		again += drawFlags(options)
+		repeat = append(repeat, drawFlags(options)...)
 	} else {
 		for _, name := range []string{"members", "defect", "workload", "strategy"} {
 			if command.Flags().Changed(name) {
@@ -86,7 +86,7 @@ func replay(command *cobra.Command, what string, options sim.Options, until time
 	if code == exitValid {
 		return nil
 	}
-	fmt.Fprintln(command.ErrOrStderr(), "repeat it: ordeal "+again)
+	again(command.ErrOrStderr(), repeat...)
 	return exit{code: code}
 }
 

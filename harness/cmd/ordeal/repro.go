@@ -128,7 +128,6 @@ func repro(command *cobra.Command, word string, options sim.Options, from uint64
 		return err
 	}
 	if !found.Holds() {
-		fmt.Fprintf(errorOutput, "repeat it: ordeal repro %s --from %d\n", word, from)
 		return exit{exitFailed, "this is no reproduction: the control fails too, or the guarantee holds with the defect"}
 	}
 	return nil

@@ -120,6 +120,7 @@ func runPlan(command *cobra.Command, plan harness.Plan, flags runFlags) error {
 	live := newLive(errorOutput)
 	plan.Log = slog.New(slog.NewTextHandler(live, &slog.HandlerOptions{Level: level}))
 	plan.Progress = live.show
+	plan.Program = program()
 	ctx, interrupt, stop := interrupts(command.Context(), live, "interrupted: healing, collecting and judging what there is (again to clean up at once)")
 	defer stop()
 	plan.Interrupt = interrupt

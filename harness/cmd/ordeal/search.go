@@ -190,7 +190,7 @@ func store(dir string, f sim.Failure) (string, error) {
 	if err := os.WriteFile(name, []byte(f.Script.Format()), 0o644); err != nil {
 		return "", fmt.Errorf("store a failing seed: %w", err)
 	}
-	return fmt.Sprintf(" (%s: ordeal replay %s)", how, name), nil
+	return fmt.Sprintf(" (%s: %s)", how, harness.Command(program(), "replay", name)), nil
 }
 
 // oneLineMax bounds a line of words about a violation, in bytes.
@@ -258,16 +258,15 @@ func printSummary(out, errorOutput io.Writer, s sim.Summary, missing []sim.Part,
 		slices.Sort(words)
 		fmt.Fprintf(out, "  came across: %s\n", strings.Join(words, ", "))
 	}
-	again := func(words string) { fmt.Fprintln(errorOutput, "repeat it: ordeal "+words) }
 	switch {
 	case len(s.Failures) > 0:
-		again("replay " + filepath.Join(dir, s.Failures[0].File))
+		again(errorOutput, "replay", filepath.Join(dir, s.Failures[0].File))
 		return exit{code: exitViolation}
 	case len(missing)+len(unfinished) > 0:
-		again(searchCommand(s.Options, slices.Concat(missing, unfinished)[0]))
+		again(errorOutput, searchCommand(s.Options, slices.Concat(missing, unfinished)[0])...)
 		return exit{code: exitFailed}
 	case len(s.Unknown) > 0:
-		again(fmt.Sprintf("replay %d%s", s.Unknown[0].Seed, drawFlags(s.Options)))
+		again(errorOutput, append([]string{"replay", fmt.Sprint(s.Unknown[0].Seed)}, drawFlags(s.Options)...)...)
 		return exit{code: exitUnknown}
 	case s.Seeds == 0:
 		return exit{exitFailed, "no seed was tried: give the search more time (ordeal search --for 1m)"}
@@ -276,33 +275,33 @@ func printSummary(out, errorOutput io.Writer, s sim.Summary, missing []sim.Part,
 }
 
 // drawFlags are the flags by which the same seeds draw the same again.
-func drawFlags(options sim.Options) string {
-	words := ""
+func drawFlags(options sim.Options) []string {
+	var words []string
 	if options.Members > 0 {
-		words += fmt.Sprintf(" --members %d", options.Members)
+		words = append(words, "--members", fmt.Sprint(options.Members))
 	}
 	if options.Defect != "" {
-		words += " --defect " + options.Defect
+		words = append(words, "--defect", options.Defect)
 	}
 	if options.Workload != "" {
-		words += " --workload " + options.Workload
+		words = append(words, "--workload", options.Workload)
 	}
-	return words + " --strategy " + string(options.Strategy)
+	return append(words, "--strategy", string(options.Strategy))
 }
 
 // searchCommand searches a part.
-func searchCommand(options sim.Options, part sim.Part) string {
-	words := "search"
+func searchCommand(options sim.Options, part sim.Part) []string {
+	words := []string{"search"}
 	if part.To > 0 {
-		words += fmt.Sprintf(" --seeds %d..%d", part.From, part.To)
+		words = append(words, "--seeds", fmt.Sprintf("%d..%d", part.From, part.To))
 	}
 	if part.Shards > 1 {
-		words += fmt.Sprintf(" --shard %d/%d", part.Shard, part.Shards)
+		words = append(words, "--shard", fmt.Sprintf("%d/%d", part.Shard, part.Shards))
 	}
 	if part.For > 0 {
-		words += " --for " + part.For.String()
+		words = append(words, "--for", part.For.String())
 	}
-	return words + drawFlags(options)
+	return append(words, drawFlags(options)...)
 }
 
 func verdictWords(s sim.Summary, incomplete bool) string {
