@@ -5,9 +5,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -64,7 +65,9 @@ third time ends the program as it stands, and leaves the rest to ordeal clean.`,
 	f.Uint64Var(&plan.Seed, "seed", 0, "seed of all choices (default: drawn, and printed)")
 	f.StringVar(&plan.Out, "out", harness.DefaultOut, "folder for stored runs")
 	f.StringVar(&plan.Defect, "defect", "", "bug to plant in our node (see ordeal defects); brings its own workload and nemesis")
-	addCheckFlags(command, &plan.CheckTime, &plan.CheckMemory, &plan.StrictSync, &plan.StrictDisk)
+	f.DurationVar(&plan.CheckTime, "check-time", harness.DefaultCheckTime, checkTimeUsage)
+	f.Int64Var(&plan.CheckMemory, "check-memory", harness.DefaultCheckMemory, checkMemoryUsage)
+	addStrictFlags(command, &plan.StrictSync, &plan.StrictDisk)
 	f.DurationVar(&plan.TickTime, "tick-time", harness.DefaultTickTime, "ZooKeeper's tickTime")
 	f.StringToStringVar(&plan.Properties, "property", nil, "line for every member's zoo.cfg: name=value")
 	f.BoolVar(&flags.json, "json", false, "print the verdict document alone on stdout")
@@ -87,11 +90,15 @@ func refuseZeros(command *cobra.Command) error {
 	return nil
 }
 
-// addCheckFlags adds the flags that both run and check have.
-func addCheckFlags(command *cobra.Command, budget *time.Duration, memory *int64, strictSync, strictDisk *bool) {
+// What the flags of both run and check are for.
+const (
+	checkTimeUsage   = "budget of the linearizability search; past it the answer is unknown"
+	checkMemoryUsage = "budget of the same, in bytes"
+)
+
+// addStrictFlags adds the flags by which run and check judge more strictly.
+func addStrictFlags(command *cobra.Command, strictSync, strictDisk *bool) {
 	f := command.Flags()
-	f.DurationVar(budget, "check-time", harness.DefaultCheckTime, "budget of the linearizability search; past it the answer is unknown")
-	f.Int64Var(memory, "check-memory", harness.DefaultCheckMemory, "budget of the same, in bytes")
 	f.BoolVar(strictSync, "strict-sync", false, "judge a stale read after sync as a violation for Apache ZooKeeper too (ZOOKEEPER-1675)")
 	f.BoolVar(strictDisk, "strict-disk", false, "judge a member's faulty log as a violation for Apache ZooKeeper too (ZOOKEEPER-4712)")
 }
@@ -129,19 +136,29 @@ func runPlan(command *cobra.Command, plan harness.Plan, flags runFlags) error {
 	if err != nil {
 		return err
 	}
-	return printVerdict(command.OutOrStdout(), errorOutput, verdict, flags.json)
+	return printVerdict(command.OutOrStdout(), errorOutput, verdict, lookUp(verdict), flags.json)
+}
+
+// lookUp is where the verdict on a run that has just ended is found in full: in its report, if that could be
+// written.
+func lookUp(verdict *results.Verdict) place {
+	report := filepath.Join(verdict.Results, results.ReportFile)
+	if _, err := os.Stat(report); err != nil {
+		return place{"results", verdict.Results + " (its report could not be written)", "what check --json prints"}
+	}
+	return place{"report", report, "the report"}
 }
 
 // printVerdict prints the verdict document, or its words for people, and returns the exit code as an
 // error.
-func printVerdict(out, errorOutput io.Writer, verdict *results.Verdict, asJSON bool) error {
+func printVerdict(out, errorOutput io.Writer, verdict *results.Verdict, where place, asJSON bool) error {
 	if asJSON {
 		encoder := json.NewEncoder(out)
 		encoder.SetIndent("", "  ")
 		if err := encoder.Encode(verdict); err != nil {
 			return err
 		}
-	} else if err := summary(out, verdict); err != nil {
+	} else if err := summary(out, verdict, where); err != nil {
 		return err
 	}
 	code := verdict.Exit()

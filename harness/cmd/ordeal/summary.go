@@ -18,8 +18,14 @@ var marks = map[checkers.Verdict]string{
 	checkers.Valid: "✓", checkers.Violation: "✗", checkers.Unknown: "?", checkers.Skipped: "-",
 }
 
+// place is where more than a summary is found.
+type place struct {
+	name, path string
+	more       string // where evidence stands that the summary leaves out
+}
+
 // summary prints what was promised and whether it held, then the numbers.
-func summary(out io.Writer, v *results.Verdict) error {
+func summary(out io.Writer, v *results.Verdict, where place) error {
 	fmt.Fprintf(out, "%s: %s\n\n", strings.ToUpper(v.Verdict), v.Reason)
 	writer := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, c := range v.Checkers {
@@ -39,7 +45,7 @@ func summary(out io.Writer, v *results.Verdict) error {
 		fmt.Fprintf(out, "\n  %s: %s\n", c.Name, c.Guarantee)
 		for i, line := range c.Evidence {
 			if i == evidenceLines {
-				fmt.Fprintf(out, "    … %d more lines in the report\n", len(c.Evidence)-i)
+				fmt.Fprintf(out, "    … %d more lines in %s\n", len(c.Evidence)-i, where.more)
 				break
 			}
 			fmt.Fprintf(out, "    %s\n", line)
@@ -56,6 +62,6 @@ func summary(out io.Writer, v *results.Verdict) error {
 	for _, s := range v.FaultsSkipped {
 		line("left out", "%s: %s", s.Name, s.Reason)
 	}
-	line("report", "%s/%s", v.Results, results.ReportFile)
+	line(where.name, "%s", where.path)
 	return writer.Flush()
 }
