@@ -36,11 +36,11 @@ func chooseDriver(ctx context.Context, plan Plan) (driver, error) {
 	})
 	switch plan.Driver {
 	case DriverContainer:
-		containers.reason = "asked for"
+		containers.reason = plan.driverReason
 		_, err := container.Available(ctx)
 		return containers, err
 	case DriverProcess:
-		processes.reason = "asked for"
+		processes.reason = plan.driverReason
 		if needsImage {
 			return processes, usage("--driver process cannot run the image in --implementation %s; use --driver container", plan.implementation())
 		}

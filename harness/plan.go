@@ -11,6 +11,7 @@ import (
 	"ordeal/harness/ensemble"
 	"ordeal/nemesis"
 	"ordeal/node/defect"
+	"ordeal/results"
 	"ordeal/results/history"
 	"ordeal/workloads"
 )
@@ -77,15 +78,17 @@ type Plan struct {
 	Implementations []ensemble.Implementation
 	Members         int // voters and observers together; default 3
 	Observers       int
-	Driver          string // DriverAuto, DriverContainer, DriverProcess, DriverSim
-	Workloads       []string
-	Nemeses         []string // they take turns, each for an equal share of the load
-	Duration        time.Duration
-	Clients         int
-	Rate            float64 // operations a second of all clients together
-	Hush            bool    // let the load fall silent while faults are on
-	Seed            uint64  // 0 draws one
-	Out             string  // folder for stored runs
+	// Driver is DriverAuto, DriverContainer, DriverProcess or DriverSim. Default: DriverAuto, or DriverSim for
+	// a defect that shows nowhere else.
+	Driver    string
+	Workloads []string
+	Nemeses   []string // they take turns, each for an equal share of the load
+	Duration  time.Duration
+	Clients   int
+	Rate      float64 // operations a second of all clients together
+	Hush      bool    // let the load fall silent while faults are on
+	Seed      uint64  // 0 draws one
+	Out       string  // folder for stored runs
 	// Binary is the ordeal program, which node members and the agents beside containers run. Default:
 	// this one, if it is an ordeal, else the one on PATH. A test must name one if PATH has none.
 	Binary string
@@ -110,6 +113,8 @@ type Plan struct {
 	// Progress is told now and then how the run goes. It must not block.
 	Progress func(Progress)
 	Log      *slog.Logger
+
+	driverReason string // why Driver is what it is
 }
 
 // Progress is how a run goes.
@@ -174,6 +179,17 @@ func (p *Plan) resolveDefect() error {
 		p.Nemeses = description.Nemeses
 	}
 	p.Hush = p.Hush || description.NeedsSilence
+	if !description.SimulatorOnly {
+		return nil
+	}
+	switch p.Driver {
+	case "", DriverAuto:
+		p.Driver = DriverSim
+		p.driverReason = fmt.Sprintf("%s needs an order of events that real time hardly ever gives", p.Defect)
+	case DriverSim:
+	default:
+		return usage("--defect %s needs an order of events that real time hardly ever gives: leave --driver out, or search for it with ordeal repro", p.Defect)
+	}
 	return nil
 }
 
@@ -223,6 +239,7 @@ func (p *Plan) fillDefaults() {
 		p.Nemeses = []string{"mixed"}
 	}
 	setDefault(&p.Driver, DriverAuto)
+	setDefault(&p.driverReason, "asked for") // unless the driver is chosen later
 	setDefault(&p.Duration, DefaultDuration)
 	setDefault(&p.Rate, DefaultRate)
 	setDefault(&p.Out, DefaultOut)
@@ -370,12 +387,7 @@ func (p Plan) defaultName() string {
 	if p.Defect != "" {
 		name += "-" + p.Defect
 	}
-	return strings.Map(func(r rune) rune {
-		if strings.ContainsRune(`/\:, `, r) {
-			return '_'
-		}
-		return r
-	}, name)
+	return results.Name(name)
 }
 
 // sessionTimeout is what clients ask for.

@@ -40,6 +40,31 @@ func TestDefectBringsItsOwnWorkloadAndNemesis(t *testing.T) {
 	require.False(t, plan.holdsUnsynced())
 }
 
+// A defect that real time does not bring out is looked for in virtual time, and nowhere else.
+func TestADefectChoosesTheDriverThatShowsIt(t *testing.T) {
+	for _, d := range defect.Catalogue {
+		for _, driver := range []string{"", DriverAuto, DriverSim, DriverProcess, DriverContainer} {
+			plan, err := Plan{Defect: string(d.Name), Driver: driver}.resolve()
+			switch {
+			case !d.SimulatorOnly && driver == "":
+				require.Equal(t, DriverAuto, plan.Driver, d.Name)
+			case !d.SimulatorOnly:
+				require.NoError(t, err)
+				require.Equal(t, driver, plan.Driver, d.Name)
+			case driver == DriverProcess, driver == DriverContainer:
+				require.ErrorAs(t, err, new(UsageError), d.Name)
+				require.ErrorContains(t, err, "real time hardly ever gives")
+			default:
+				require.NoError(t, err)
+				require.Equal(t, DriverSim, plan.Driver, d.Name)
+			}
+		}
+	}
+	plan, err := Plan{Defect: "epoch-before-log", Out: t.TempDir(), Seed: 1, Duration: 2 * time.Second, Rate: 20}.resolve()
+	require.NoError(t, err)
+	require.Contains(t, plan.record(time.Now(), driver{name: plan.Driver, reason: plan.driverReason}).DriverReason, "real time")
+}
+
 func TestBadPlans(t *testing.T) {
 	for name, plan := range map[string]Plan{
 		"observers leave no voter":        {Members: 3, Observers: 3},

@@ -134,6 +134,11 @@ func (r *run) phase(name string) {
 	r.plan.Progress(r.progress(name, 0))
 }
 
+// startProgress tells what is being started.
+func startProgress(record results.Run) Progress {
+	return Progress{Phase: PhaseStart, Detail: fmt.Sprintf("%s driver (%s), seed %d", record.Driver, record.DriverReason, record.Seed)}
+}
+
 // progress is how the run goes now.
 func (r *run) progress(phase string, elapsed time.Duration) Progress {
 	p := Progress{Phase: phase, Elapsed: elapsed, Planned: r.plan.Duration, Members: r.plan.Members}
@@ -188,7 +193,7 @@ func (r *run) do(ctx context.Context) (failure error) {
 		return err
 	}
 	r.phase(PhaseStart)
-	r.plan.Progress(Progress{Phase: PhaseStart, Detail: fmt.Sprintf("%s driver (%s), seed %d", r.driver.name, r.driver.reason, r.plan.Seed)})
+	r.plan.Progress(startProgress(r.record))
 	members := filepath.Join(r.folder.Dir, results.MembersDir)
 	err := r.untilInterrupted(ctx, func(ctx context.Context) (err error) {
 		r.ensemble, err = r.driver.start(ctx, r.plan.spec(members, r.folder, r.notify, r.broke))

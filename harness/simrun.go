@@ -38,8 +38,9 @@ func simulate(ctx context.Context, plan Plan) (*results.Verdict, error) {
 	if err != nil {
 		return nil, err
 	}
-	record := plan.record(time.Now(), driver{name: DriverSim, reason: "asked for"})
+	record := plan.record(time.Now(), driver{name: DriverSim, reason: plan.driverReason})
 	record.Skipped = plan.omitted(sim.Possible())
+	plan.Progress(startProgress(record))
 	if err := folder.SaveRun(record); err != nil {
 		return nil, errors.Join(err, writer.Close())
 	}

@@ -10,11 +10,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"ordeal/results/history"
@@ -85,6 +87,31 @@ type Folder struct {
 
 // nameForm keeps names of runs apart from paths.
 var nameForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]*$`)
+
+// nameMax is the length of a run's name that Name makes, in bytes: folders and what drivers leave on a
+// machine are called so, with more added.
+const nameMax = 120
+
+// Name makes a name of a run out of any text. What a name can't have becomes '_'; what is too long is cut,
+// and a hash of it keeps it apart from others with the same beginning.
+func Name(text string) string {
+	name := strings.Map(func(r rune) rune {
+		if !nameForm.MatchString("x" + string(r)) {
+			return '_'
+		}
+		return r
+	}, text)
+	if len(name) > nameMax {
+		hash := fnv.New32a()
+		_, _ = hash.Write([]byte(text)) // which never fails
+		tail := fmt.Sprintf("-%08x", hash.Sum32())
+		name = name[:nameMax-len(tail)] + tail
+	}
+	if !nameForm.MatchString(name) || name == Latest {
+		name = "run-" + name
+	}
+	return name
+}
 
 // Create makes root/name/time/, the time being when the run started, with its members' folder, and
 // points the links named latest at it. Two runs of one name that start in the same second get folders

@@ -221,3 +221,21 @@ func TestAFaultLastsFromTheBeginOfItsInjectionToTheEndOfItsHealing(t *testing.T)
 		require.Equal(t, 8*time.Second, line.faults[0].end)
 	}
 }
+
+// Whatever a run is of, it gets a folder, and two that differ get different ones.
+func TestEveryTextGivesAName(t *testing.T) {
+	long := strings.Repeat("image:registry.example/a/b,", 40)
+	seen := map[string]string{}
+	for _, text := range []string{
+		"node-mixed", "image:zookeeper@sha256:" + strings.Repeat("0f", 32) + "-mixed", long, long + "x", "", "-x", ".hidden", "latest", "ключ ü\n",
+	} {
+		name := Name(text)
+		folder, err := Create(t.TempDir(), name, time.Now())
+		require.NoError(t, err, text)
+		require.DirExists(t, folder.Dir)
+		require.LessOrEqual(t, len(name), nameMax+len("run-"))
+		require.NotContains(t, seen, name, "%q and %q", seen[name], text)
+		seen[name] = text
+	}
+	require.Equal(t, "node-kill-leader+one-way", Name("node-kill-leader+one-way"), "what is a name stays as it is")
+}

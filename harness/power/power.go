@@ -162,6 +162,9 @@ func (o Options) jobs() ([]Row, []job) {
 		for i := range o.Seeds {
 			p := plan(i)
 			p.Defect = name
+			if description.SimulatorOnly {
+				p.Driver = harness.DriverSim
+			}
 			jobs = append(jobs, job{at, p, &description})
 		}
 	}
