@@ -52,6 +52,13 @@ type crowd struct {
 	pace         *load.Pace
 }
 
+// dismiss ends all clients as they are, and waits for them.
+func (c *crowd) dismiss() error {
+	c.end()
+	close(c.healed)
+	return c.group.Wait()
+}
+
 // startClients lets all clients of all workloads do their steps.
 func (r *run) startClients(ctx context.Context) (*crowd, error) {
 	pace, err := load.NewPace(r.plan.Rate)

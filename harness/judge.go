@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"ordeal/checkers"
@@ -48,7 +49,7 @@ func Check(ctx context.Context, dir string, options CheckOptions) (*results.Verd
 	}
 	run.StrictSync = run.StrictSync || options.StrictSync
 	run.StrictDisk = run.StrictDisk || options.StrictDisk
-	verdict, err := judge(ctx, folder, run, "")
+	verdict, err := judge(ctx, folder, run, "", nil)
 	if err != nil {
 		return nil, err
 	}
@@ -56,8 +57,9 @@ func Check(ctx context.Context, dir string, options CheckOptions) (*results.Verd
 	return verdict, nil
 }
 
-// judge reads the history of a run and says what held.
-func judge(ctx context.Context, folder *results.Folder, run results.Run, pictures string) (*results.Verdict, error) {
+// judge reads the history of a run and says what held. failure is how the run failed, if it is known: a
+// history that could not be written does not tell.
+func judge(ctx context.Context, folder *results.Folder, run results.Run, pictures string, failure error) (*results.Verdict, error) {
 	log, err := folder.History()
 	if err != nil {
 		return nil, err
@@ -65,6 +67,9 @@ func judge(ctx context.Context, folder *results.Folder, run results.Run, picture
 	tally, err := count(log, run.Workloads)
 	if err != nil {
 		return nil, err
+	}
+	if failure != nil {
+		tally.failures = []string{inALine(failure)}
 	}
 	verdict := &results.Verdict{
 		Driver: run.Driver, Implementation: implementationOf(run), Seed: run.Seed,
@@ -94,6 +99,9 @@ func judge(ctx context.Context, folder *results.Folder, run results.Run, picture
 	}
 	return verdict, nil
 }
+
+// inALine is what an error says, though several were joined.
+func inALine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
 // failurePrefix begins the note by which a run that failed itself says so in its history.
 const failurePrefix = "the run failed: "
@@ -200,12 +208,12 @@ func implementationOf(run results.Run) string {
 }
 
 // judgeAndStore judges a run that has just ended and writes what follows from its history.
-func judgeAndStore(ctx context.Context, folder *results.Folder, run results.Run) (*results.Verdict, error) {
+func judgeAndStore(ctx context.Context, folder *results.Folder, run results.Run, failure error) (*results.Verdict, error) {
 	pictures, err := folder.Pictures()
 	if err != nil {
 		return nil, err
 	}
-	verdict, err := judge(ctx, folder, run, pictures)
+	verdict, err := judge(ctx, folder, run, pictures, failure)
 	if err := errors.Join(err, ctx.Err()); err != nil {
 		return nil, err // nothing half judged is stored
 	}

@@ -2,6 +2,7 @@ package harness
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -91,6 +92,16 @@ func TestFailureOutweighsEverythingButAViolation(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A history that could not be written does not tell how the run failed.
+func TestAFailureThatTheHistoryLacksIsNotLost(t *testing.T) {
+	run := results.Run{Nemeses: []string{none}, Workloads: []string{"set"}, Implementations: []string{"node"}}
+	failure := errors.Join(errors.New("the disk is full"), errors.New("nothing was collected"))
+	verdict, err := judgeAndStore(t.Context(), stored(t, run, written()...), run, failure)
+	require.NoError(t, err)
+	require.Equal(t, results.Failed, verdict.Verdict)
+	require.Equal(t, "the disk is full; nothing was collected", verdict.Reason)
 }
 
 func TestCheckChangesNothing(t *testing.T) {

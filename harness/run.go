@@ -78,11 +78,12 @@ func carryOut(ctx context.Context, plan Plan, choice driver) (*results.Verdict, 
 	if failure != nil {
 		r.Record(history.Event{Time: writer.Now(), Kind: history.Note, Text: failurePrefix + failure.Error()})
 	}
-	if err := errors.Join(writer.Close(), folder.SaveRun(r.record)); err != nil {
+	if err := writer.Close(); err != nil && !errors.Is(failure, err) {
 		failure = errors.Join(failure, err)
 	}
+	failure = errors.Join(failure, folder.SaveRun(r.record))
 	plan.Progress(Progress{Phase: PhaseCheck})
-	verdict, err := judgeAndStore(ctx, folder, r.record)
+	verdict, err := judgeAndStore(ctx, folder, r.record, failure)
 	if verdict == nil && ctx.Err() != nil {
 		if failure == nil {
 			failure = err
@@ -93,7 +94,7 @@ func carryOut(ctx context.Context, plan Plan, choice driver) (*results.Verdict, 
 		return nil, errors.Join(failure, err)
 	}
 	if err != nil {
-		verdict.Verdict, verdict.Reason = results.Failed, errors.Join(failure, err).Error()
+		verdict.Verdict, verdict.Reason = results.Failed, inALine(errors.Join(failure, err))
 	}
 	return verdict, nil
 }
@@ -262,6 +263,10 @@ func (r *run) phases(ctx context.Context) error {
 		return err
 	}
 	failure := r.load(ctx, crowd)
+	if r.writer.Err() != nil {
+		// Nothing that happens from here on would be recorded. The members may share the disk, and not recover.
+		return errors.Join(failure, crowd.dismiss())
+	}
 	r.phase(PhaseHeal)
 	// Even after a failure: what was recorded is worth more if the rest of the run is sound.
 	var healing error

@@ -149,7 +149,7 @@ func TestARunWhoseContextEndsWhileItIsJudgedIsNotHalfJudged(t *testing.T) {
 	run, err := folder.Run()
 	require.NoError(t, err)
 	end()
-	verdict, err := judgeAndStore(ctx, folder, run)
+	verdict, err := judgeAndStore(ctx, folder, run, nil)
 	require.ErrorIs(t, err, context.Canceled)
 	require.Nil(t, verdict)
 }

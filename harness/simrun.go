@@ -61,7 +61,7 @@ func simulate(ctx context.Context, plan Plan) (*results.Verdict, error) {
 		return nil, err
 	}
 	plan.Progress(Progress{Phase: PhaseCheck})
-	return judgeAndStore(context.WithoutCancel(ctx), folder, record)
+	return judgeAndStore(context.WithoutCancel(ctx), folder, record, nil)
 }
 
 // asked tells how a run was asked to end: the context's end ends it at once, an interrupt its load.

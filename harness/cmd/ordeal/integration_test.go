@@ -10,6 +10,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"ordeal/harness/ensemble"
 	"ordeal/harness/ensemble/container"
@@ -28,8 +29,22 @@ func TestIntegration(t *testing.T) {
 		env.Setenv("ORDEAL", binary)
 		return setup(env)
 	}
-	params.Condition = func(name string) (bool, error) { return has(t, name), nil }
+	params.Condition = func(name string) (bool, error) {
+		if name == "root" {
+			return os.Geteuid() == 0, nil // not needed: no one should have to be
+		}
+		return has(t, name), nil
+	}
+	params.Cmds["smalldisk"] = smallDisk
 	testscript.Run(t, params)
+}
+
+// smallDisk mounts a disk of 24 MB: "smalldisk DIR".
+func smallDisk(script *testscript.TestScript, _ bool, arguments []string) {
+	dir := script.MkAbs(arguments[0])
+	script.Check(os.Mkdir(dir, 0o755))
+	script.Check(unix.Mount("tmpfs", dir, "tmpfs", 0, "size=24m"))
+	script.Defer(func() { script.Check(unix.Unmount(dir, unix.MNT_DETACH)) })
 }
 
 // has tells whether a dependency is there.
