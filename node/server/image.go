@@ -7,12 +7,15 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
-// imageVariables are the variables that the official ZooKeeper image turns into keys of zoo.cfg, with
-// their defaults; a variable without a default adds no line of its own.
-var imageVariables = []struct{ variable, key, otherwise string }{
+// imageVariable is a variable that the official ZooKeeper image turns into a key of zoo.cfg, with its
+// default. One without a default adds no line of its own.
+type imageVariable struct{ variable, key, otherwise string }
+
+var imageVariables = []imageVariable{
 	{"ZOO_DATA_DIR", "dataDir", "/data"},
 	{"ZOO_DATA_LOG_DIR", "dataLogDir", "/datalog"},
 	{"ZOO_TICK_TIME", "tickTime", "2000"},
@@ -32,9 +35,15 @@ const (
 	imageIDDefault        = "1"
 )
 
-// InImage tells whether the environment is that of a container of the official image's kind.
+// InImage tells whether the environment is that of a container of the official image's kind: any of its
+// variables is set. ZOO_CONF_DIR always is, by the image itself.
 func InImage(variable func(string) string) bool {
-	return variable("ZOO_MY_ID") != "" || variable("ZOO_SERVERS") != ""
+	for _, name := range []string{"ZOO_CONF_DIR", "ZOO_MY_ID", "ZOO_SERVERS", "ZOO_CFG_EXTRA"} {
+		if variable(name) != "" {
+			return true
+		}
+	}
+	return slices.ContainsFunc(imageVariables, func(v imageVariable) bool { return variable(v.variable) != "" })
 }
 
 // ImageConfig does what the official ZooKeeper image does before it starts a server: unless they
@@ -76,18 +85,14 @@ func imageConfigText(variable func(string) string) (string, error) {
 	return text.String(), nil
 }
 
-// writeUnlessThere writes a file that does not exist yet.
+// writeUnlessThere writes a file that does not exist yet. It is there as a whole or not at all, so that the
+// next start mends what a full disk has prevented.
 func writeUnlessThere(path, text string) error {
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return err // nil if it is there
+	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if errors.Is(err, fs.ErrExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	_, err = file.WriteString(text)
-	return errors.Join(err, file.Close())
+	return replaceFile(path, text)
 }

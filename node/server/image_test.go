@@ -55,22 +55,57 @@ localSessionsEnabled=false
 	require.Len(t, config.Membership.Servers, 3)
 }
 
-// Without any variable the image runs one server by itself, and what is there already is kept.
-func TestImageConfigKeepsWhatIsThere(t *testing.T) {
+func TestInImage(t *testing.T) {
+	for _, name := range []string{"ZOO_CONF_DIR", "ZOO_MY_ID", "ZOO_SERVERS", "ZOO_DATA_DIR", "ZOO_4LW_COMMANDS_WHITELIST", "ZOO_CFG_EXTRA"} {
+		require.True(t, InImage(func(variable string) string { return map[string]string{name: "x"}[variable] }), name)
+	}
+	require.False(t, InImage(func(string) string { return "" }))
+}
+
+// With the image's own variable alone it runs one server by itself.
+func TestImageConfigDefaults(t *testing.T) {
 	variable := variables(t, nil)
-	require.False(t, InImage(variable))
+	require.True(t, InImage(variable))
 	path, err := ImageConfig(variable)
 	require.NoError(t, err)
 	config, err := LoadConfig(path, nil)
 	require.NoError(t, err)
 	require.True(t, config.Standalone)
-	require.NoError(t, os.WriteFile(path, []byte("dataDir=/elsewhere\nclientPort=1\n"), 0o644))
-	again, err := ImageConfig(variable)
+	require.Equal(t, 2181, config.ClientPort)
+}
+
+// A mounted zoo.cfg is taken as it is, whether or not anything may be written beside it.
+func TestImageConfigKeepsWhatIsThere(t *testing.T) {
+	variable := variables(t, nil)
+	require.NoError(t, os.Mkdir(variable("ZOO_CONF_DIR"), 0o755))
+	mounted := writeFile(t, filepath.Join(variable("ZOO_CONF_DIR"), "zoo.cfg"), "dataDir=/elsewhere\nclientPort=1\n")
+	require.NoError(t, os.Chmod(variable("ZOO_CONF_DIR"), 0o555))
+	t.Cleanup(func() { _ = os.Chmod(variable("ZOO_CONF_DIR"), 0o755) })
+	path, err := ImageConfig(variable)
 	require.NoError(t, err)
-	require.Equal(t, path, again)
-	config, err = LoadConfig(path, nil)
+	require.Equal(t, mounted, path)
+	config, err := LoadConfig(path, nil)
 	require.NoError(t, err)
 	require.Equal(t, "/elsewhere", config.DataDir)
+	_, err = ImageConfig(variable)
+	require.NoError(t, err)
+}
+
+// What a full disk keeps from being written is not there, and is written by the next start.
+func TestImageConfigOnAFullDisk(t *testing.T) {
+	variable := variables(t, map[string]string{"ZOO_MY_ID": "3"})
+	myID := filepath.Join(variable("ZOO_DATA_DIR"), "myid")
+	require.NoError(t, os.Mkdir(variable("ZOO_DATA_DIR"), 0o755))
+	require.NoError(t, os.Symlink("/dev/full", myID+".tmp"))
+	_, err := ImageConfig(variable)
+	require.ErrorContains(t, err, "no space left")
+	require.NoFileExists(t, myID)
+	require.NoError(t, os.Remove(myID+".tmp"))
+	_, err = ImageConfig(variable)
+	require.NoError(t, err)
+	text, err := os.ReadFile(myID)
+	require.NoError(t, err)
+	require.Equal(t, "3\n", string(text))
 }
 
 func TestImageConfigRefusesLines(t *testing.T) {

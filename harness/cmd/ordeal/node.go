@@ -21,8 +21,8 @@ func newNode() *cobra.Command {
 keys that it does not know become properties zookeeper.KEY, and -D sets properties directly. SIGTERM
 stops the server in order.
 
-Without a file, and with ZOO_MY_ID or ZOO_SERVERS in the environment, it does as the official
-ZooKeeper image does: it writes zoo.cfg and myid from the ZOO_ variables, unless they are there.`,
+Without a file, and with any of the official ZooKeeper image's ZOO_ variables in the environment, it
+does as that image does: it writes zoo.cfg and myid from them, unless they are there.`,
 		Example:            "  ordeal node conf/zoo.cfg\n  ZOO_MY_ID=1 ordeal node\n  ordeal node -Dzookeeper.snapCount=1000 conf/zoo.cfg",
 		DisableFlagParsing: true, // -Dname=value is Java's form, not ours
 		RunE: func(command *cobra.Command, arguments []string) error {

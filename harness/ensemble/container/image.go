@@ -31,8 +31,8 @@ const (
 const programPath = "/ordeal"
 
 // nodeDockerfile makes an image that holds the program and nothing else. By itself it runs a server
-// that takes the official ZooKeeper image's variables.
-const nodeDockerfile = "FROM scratch\nCOPY ordeal " + programPath + "\nENTRYPOINT [\"" + programPath + "\"]\nCMD [\"node\"]\n"
+// that takes the official ZooKeeper image's variables, or a zoo.cfg that is mounted at the same place.
+const nodeDockerfile = "FROM scratch\nCOPY ordeal " + programPath + "\nENV ZOO_CONF_DIR=/conf\nENTRYPOINT [\"" + programPath + "\"]\nCMD [\"node\"]\n"
 
 // program is the ordeal program as it goes into an image.
 type program struct {
