@@ -1,6 +1,9 @@
 package pipeline
 
 import (
+	"cmp"
+	"crypto"
+	_ "crypto/sha1" // Authentication.DigestAlgorithm
 	"slices"
 	"strings"
 
@@ -12,7 +15,7 @@ import (
 func (s *Server) authenticate(c *connection, packet *jute.AuthPacket) (ids []jute.Id, ok bool) {
 	switch {
 	case packet.Scheme == tree.SchemeDigest && packet.Auth != nil:
-		return tree.DigestIDs(packet.Auth, s.config.SuperDigest), true
+		return tree.DigestIDs(packet.Auth, cmp.Or(s.config.Authentication.DigestAlgorithm, crypto.SHA1), s.config.SuperDigest), true
 	case packet.Scheme == tree.SchemeIP:
 		return []jute.Id{{Scheme: tree.SchemeIP, ID: c.remoteIP}}, true
 	case packet.Scheme == tree.SchemeX509:

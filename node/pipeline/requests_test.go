@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"crypto"
 	"fmt"
 	"strings"
 	"testing"
@@ -297,7 +298,7 @@ func TestMultiReadThatAsksForTooMuch(t *testing.T) {
 
 func TestIdentities(t *testing.T) {
 	super := jute.AuthPacket{Scheme: "digest", Auth: []byte("super:secret")}
-	w := newWorld(t, func(c *Config) { c.SuperDigest = tree.DigestIDs(super.Auth, "")[0].ID })
+	w := newWorld(t, func(c *Config) { c.SuperDigest = tree.DigestIDs(super.Auth, crypto.SHA1, "")[0].ID })
 	c := w.connect()
 	plant(t, c)
 

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"crypto"
 	"errors"
 	"slices"
 
@@ -12,6 +13,8 @@ import (
 // Authentication is what clients can prove about themselves by SASL, and what they have to prove by whatever scheme
 // (protocol.md 2.12).
 type Authentication struct {
+	// DigestAlgorithm is DigestAuthenticationProvider.digestAlg, which must be linked; 0: SHA-1.
+	DigestAlgorithm crypto.Hash
 	// SASLUsers are who may authenticate by SASL; without any, no exchange begins.
 	SASLUsers sasl.Users
 	// SASLNonce returns a value without quotes and backslashes that was never used before and that nobody can guess. It

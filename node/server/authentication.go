@@ -1,7 +1,11 @@
 package server
 
 import (
+	"crypto"
 	"crypto/rand"
+	_ "crypto/sha1" // digestAlgorithms
+	_ "crypto/sha256"
+	_ "crypto/sha512"
 	"fmt"
 	"maps"
 	"os"
@@ -23,6 +27,9 @@ const (
 func (p Properties) authentication() (pipeline.Authentication, error) {
 	a := pipeline.Authentication{SASLNonce: rand.Text, SASLSuperUser: p.text("zookeeper.superUser")}
 	var err error
+	if a.DigestAlgorithm, err = p.digestAlgorithm(); err != nil {
+		return a, err
+	}
 	if a.SASLScheme, err = p.authProviders(); err != nil {
 		return a, err
 	}
@@ -37,6 +44,26 @@ func (p Properties) authentication() (pipeline.Authentication, error) {
 	}
 	a.Required, err = p.requiredSchemes(a)
 	return a, err
+}
+
+// digestAlgorithms are Java's names, in capitals, of the algorithms for scheme digest. All members of an ensemble
+// must use the same.
+var digestAlgorithms = map[string]crypto.Hash{
+	"SHA1": crypto.SHA1, "SHA-1": crypto.SHA1, "SHA": crypto.SHA1,
+	"SHA-224": crypto.SHA224, "SHA-256": crypto.SHA256, "SHA-384": crypto.SHA384, "SHA-512": crypto.SHA512,
+}
+
+func (p Properties) digestAlgorithm() (crypto.Hash, error) {
+	const name = "zookeeper.DigestAuthenticationProvider.digestAlg"
+	value, set := p.get(name)
+	if !set {
+		return crypto.SHA1, nil
+	}
+	algorithm, found := digestAlgorithms[strings.ToUpper(value)]
+	if !found {
+		return 0, fmt.Errorf("property %s=%s is not supported by this server; it has %s", name, value, strings.Join(slices.Sorted(maps.Keys(digestAlgorithms)), ", "))
+	}
+	return algorithm, nil
 }
 
 // authProviders reads the classes of authProvider.N. Schemes digest, ip and x509 are always there.

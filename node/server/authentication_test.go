@@ -1,6 +1,7 @@
 package server
 
 import (
+	"crypto"
 	"path/filepath"
 	"testing"
 
@@ -51,6 +52,15 @@ func TestAuthenticationSettings(t *testing.T) {
 			require.NotEqual(t, config.authentication.SASLNonce(), config.authentication.SASLNonce())
 		})
 	}
+	for name, algorithm := range map[string]crypto.Hash{"": crypto.SHA1, "SHA1": crypto.SHA1, "SHA-256": crypto.SHA256, "sha-512": crypto.SHA512} {
+		properties := map[string]string{}
+		if name != "" {
+			properties["zookeeper.DigestAuthenticationProvider.digestAlg"] = name
+		}
+		config, _, err := load(t, standaloneText, properties)
+		require.NoError(t, err)
+		require.Equal(t, algorithm, config.authentication.DigestAlgorithm, name)
+	}
 	kerberos := writeFile(t, filepath.Join(t.TempDir(), "jaas.conf"), "Server { com.sun.security.auth.module.Krb5LoginModule required; };")
 	broken := writeFile(t, filepath.Join(t.TempDir(), "jaas.conf"), "Server {")
 	for _, c := range []struct {
@@ -69,6 +79,12 @@ func TestAuthenticationSettings(t *testing.T) {
 		{"enforce.auth.enabled=true\nenforce.auth.schemes=digest,host\n", nil, `no scheme "host"`},
 		{"authProvider.2=org.example.Provider\n", nil, "authProvider.2=org.example.Provider"},
 		{"allowSaslFailedClients=perhaps\n", nil, "want yes or no"},
+		{"", map[string]string{"zookeeper.DigestAuthenticationProvider.digestAlg": "MD5"}, "digestAlg=MD5 is not supported"},
+		{"", map[string]string{"zookeeper.DigestAuthenticationProvider.enabled": "false"}, "DigestAuthenticationProvider.enabled=false is not supported"},
+		{"", map[string]string{"zookeeper.multiAddress.enabled": "true"}, "multiAddress.enabled=true is not supported"},
+		{"", map[string]string{"quorum.auth.enableSasl": "true"}, "quorum.auth.enableSasl=true is not supported"},
+		{"admin.forceHttps=true\n", nil, "admin.forceHttps=true is not supported"},
+		{"audit.enable=true\n", nil, "audit.enable=true is not supported"},
 		{"letAnySaslUserDoX=bob\n", nil, "letAnySaslUserDoX is not supported"},
 	} {
 		_, _, err := load(t, standaloneText+c.lines, c.properties)

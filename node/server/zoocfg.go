@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -131,10 +133,14 @@ func parseLines(path, content string) ([]line, error) {
 	return lines, nil
 }
 
-// notSupported are keys that change what goes over the wires: to ignore them would be to serve
-// without the protection that was asked for.
+// notSupported are keys that change what goes over the wires, or who may do what: to ignore them would be
+// to serve without the protection that was asked for. Each has a value that asks for nothing.
 var notSupported = map[string]string{
 	"multiAddress.enabled":                  "false",
+	"admin.forceHttps":                      "false",
+	"admin.portUnification":                 "false",
+	"audit.enable":                          "false",
+	"DigestAuthenticationProvider.enabled":  "true",
 	"quorum.auth.enableSasl":                "false",
 	"quorum.auth.learnerRequireSasl":        "false",
 	"quorum.auth.serverRequireSasl":         "false",
@@ -146,14 +152,31 @@ var notSupported = map[string]string{
 	"quorum.auth.kerberos.servicePrincipal": "zkquorum/localhost",
 }
 
+// refuse is an error if a key asks for what this server cannot do.
+func refuse(key, value string) error {
+	if harmless, listed := notSupported[key]; listed && !strings.EqualFold(strings.TrimSpace(value), harmless) {
+		return fmt.Errorf("%s=%s is not supported by this server", key, value)
+	}
+	return nil
+}
+
+// refuse looks at all properties, wherever they were given.
+func (p Properties) refuse() error {
+	for _, key := range slices.Sorted(maps.Keys(notSupported)) {
+		if value, set := p.get(key); set {
+			if err := refuse(key, value); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // take handles one line of zoo.cfg.
 func (r *reader) take(l line) error {
 	c := r.config
-	if harmless, listed := notSupported[l.key]; listed {
-		if strings.EqualFold(l.value, harmless) {
-			return nil
-		}
-		return fmt.Errorf("%s=%s is not supported by this server", l.key, l.value)
+	if err := refuse(l.key, l.value); err != nil {
+		return err
 	}
 	switch l.key {
 	case "dataDir":
@@ -314,6 +337,9 @@ func (r *reader) finish() error {
 		}
 	}
 	if err := r.finishClientAddress(); err != nil {
+		return err
+	}
+	if err := c.Properties.refuse(); err != nil {
 		return err
 	}
 	var err error

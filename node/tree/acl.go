@@ -1,7 +1,7 @@
 package tree
 
 import (
-	"crypto/sha1"
+	"crypto"
 	"encoding/base64"
 	"slices"
 	"strconv"
@@ -116,11 +116,13 @@ func RedactACL(acl []jute.ACL) []jute.ACL {
 }
 
 // DigestIDs returns the identities of a client that authenticates with "user:password" by scheme
-// digest: its own, and the super user's too if it is the one that superDigest names ("" for none).
-func DigestIDs(auth []byte, superDigest string) []jute.Id {
+// digest: its own, and the super user's too if it is the one that superDigest names ("" for none). The
+// package of the algorithm must be linked.
+func DigestIDs(auth []byte, algorithm crypto.Hash, superDigest string) []jute.Id {
 	user, _, _ := strings.Cut(string(auth), ":")
-	hash := sha1.Sum(auth)
-	id := user + ":" + base64.StdEncoding.EncodeToString(hash[:])
+	hash := algorithm.New()
+	hash.Write(auth)
+	id := user + ":" + base64.StdEncoding.EncodeToString(hash.Sum(nil))
 	own := jute.Id{Scheme: SchemeDigest, ID: id}
 	if superDigest != "" && id == superDigest {
 		return []jute.Id{{Scheme: SchemeSuper}, own}

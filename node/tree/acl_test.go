@@ -1,6 +1,8 @@
 package tree
 
 import (
+	"crypto"
+	_ "crypto/sha1"
 	"testing"
 
 	"ordeal/node/jute"
@@ -108,7 +110,7 @@ func TestRedactACL(t *testing.T) {
 // The hash is the example that ZooKeeper's documentation gives for super:admin's kind of digest.
 func TestDigestIDs(t *testing.T) {
 	id := jute.Id{Scheme: "digest", ID: "super:xQJmxLMiHGwaqBvst5y6rkB6HQs="}
-	require.Equal(t, []jute.Id{id}, DigestIDs([]byte("super:admin"), ""))
-	require.Equal(t, []jute.Id{super, id}, DigestIDs([]byte("super:admin"), id.ID))
-	require.Equal(t, []jute.Id{id}, DigestIDs([]byte("super:admin"), "super:other"))
+	require.Equal(t, []jute.Id{id}, DigestIDs([]byte("super:admin"), crypto.SHA1, ""))
+	require.Equal(t, []jute.Id{super, id}, DigestIDs([]byte("super:admin"), crypto.SHA1, id.ID))
+	require.Equal(t, []jute.Id{id}, DigestIDs([]byte("super:admin"), crypto.SHA1, "super:other"))
 }
