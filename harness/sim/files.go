@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
-	"sort"
 	"strings"
 
 	"ordeal/node/store"
@@ -266,12 +266,7 @@ func (f *fileSystem) onDisk(name string) []byte {
 }
 
 func (f *fileSystem) sorted(names map[string]*inode) []string {
-	list := make([]string, 0, len(names))
-	for name := range names {
-		list = append(list, name)
-	}
-	sort.Strings(list)
-	return list
+	return slices.Sorted(maps.Keys(names))
 }
 
 func (f *fileSystem) change(c nameChange) {
