@@ -34,7 +34,9 @@ does it.`,
 			options.Done = func(row, verdict string, took time.Duration) {
 				fmt.Fprintf(command.ErrOrStderr(), "%s: %s after %.0f s\n", row, verdict, took.Seconds())
 			}
-			rows, err := power.Measure(command.Context(), options)
+			ctx, stop := cancelled(command.Context(), command.ErrOrStderr(), "interrupted: cleaning up the runs under way")
+			defer stop()
+			rows, err := power.Measure(ctx, options)
 			enough := true
 			printed := table(command.OutOrStdout(), func(line func(...string)) {
 				line("what", "right", "runs", "named by", "median s", "")
