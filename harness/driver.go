@@ -93,7 +93,7 @@ func (p Plan) record(started time.Time, choice driver) results.Run {
 		Driver: choice.name, DriverReason: choice.reason,
 		Implementations: implementations, Members: p.Members, Observers: p.Observers,
 		Workloads: p.Workloads, Nemeses: p.Nemeses, DurationSeconds: p.Duration.Seconds(),
-		Clients: p.Clients, Rate: p.Rate, Seed: p.Seed, Defect: p.Defect,
+		Clients: p.Clients, Rate: p.Rate, Hush: p.Hush, Seed: p.Seed, Defect: p.Defect,
 		TickTimeMillis: p.TickTime.Milliseconds(), InitLimit: p.InitLimit, SyncLimit: p.SyncLimit,
 		SessionMillis: p.sessionTimeout().Milliseconds(), Properties: p.Properties,
 		StrictSync: p.StrictSync, KnownWeakSync: weak, StrictDisk: p.StrictDisk, KnownWeakDisk: weak,

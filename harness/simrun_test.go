@@ -109,6 +109,9 @@ func TestASimulatedLoadFallsSilent(t *testing.T) {
 		require.NoError(t, err)
 		folder, err := results.Open(verdict.Results)
 		require.NoError(t, err)
+		run, err := folder.Run()
+		require.NoError(t, err)
+		require.Equal(t, hush, run.Hush)
 		log, err := folder.History()
 		require.NoError(t, err)
 		active, lastOn, lastOff, loud := 0, time.Duration(0), time.Duration(0), 0

@@ -164,6 +164,9 @@ func options(run Run) []reportFact {
 		{"session time-out", fmt.Sprintf("%d ms", run.SessionMillis)},
 		{"strict sync", strconv.FormatBool(run.StrictSync)},
 	}
+	if run.Hush {
+		facts = append(facts, reportFact{"load", "silent while faults are on"})
+	}
 	if run.Defect != "" {
 		facts = append(facts, reportFact{"defect", run.Defect})
 	}

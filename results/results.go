@@ -53,6 +53,7 @@ type Run struct {
 	DurationSeconds float64           `json:"duration_s"` // of the load
 	Clients         int               `json:"clients"`
 	Rate            float64           `json:"rate"` // operations a second of all clients
+	Hush            bool              `json:"hush"` // whether the load falls silent while faults are on
 	Seed            uint64            `json:"seed"`
 	Defect          string            `json:"defect,omitempty"`
 	TickTimeMillis  int64             `json:"tick_time_ms"`

@@ -23,7 +23,7 @@ is changed. Exit codes are those of "ordeal run".`,
 			options.Program = program()
 			verdict, err := harness.Check(command.Context(), arguments[0], options)
 			if err != nil {
-				return err
+				return withoutVerdict(command, err, asJSON)
 			}
 			// The report beside the history says what was found when the run was made.
 			where := place{"judged", verdict.Results, "what --json prints"}

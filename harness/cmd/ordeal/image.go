@@ -9,7 +9,13 @@ import (
 )
 
 func newImage() *cobra.Command {
-	command := &cobra.Command{Use: "image", Short: "Build images for the container driver"}
+	command := &cobra.Command{
+		Use:     "image",
+		Short:   "Build images for the container driver",
+		Example: "  ordeal image apache",
+		Args:    cobra.NoArgs,
+		RunE:    func(command *cobra.Command, _ []string) error { return command.Help() },
+	}
 	apache := &cobra.Command{
 		Use:   "apache",
 		Short: "Build an image of Apache ZooKeeper from this machine's Debian packages and Java runtime",

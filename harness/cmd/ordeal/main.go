@@ -102,6 +102,7 @@ Exit codes: 0 valid · 1 violation · 2 unknown · 3 the run failed or did too l
 	root.AddCommand(newRun(), newCheck(), newNode(), newDoctor(), newClean(), newImage(), newPower(), newBench(),
 		newDefects(), newWorkloads(), newNemeses(), newAgent(),
 		newSearch(), newMerge(), newReplay(), newRepro())
+	addCompletion(root)
 	asUsage(root)
 	return root
 }

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/spf13/cobra"
+	"github.com/stretchr/testify/require"
 )
 
 // interruptibleProgram is the variable with which this test binary is the program interruptible.
@@ -74,4 +76,20 @@ func asExit(err error, exit *interface{ ExitCode() int }) bool {
 		*exit = found
 	}
 	return ok
+}
+
+// TestEveryCommandHasAnExample: also those that only hold others, and those that the library brings.
+func TestEveryCommandHasAnExample(t *testing.T) {
+	var look func(command *cobra.Command)
+	look = func(command *cobra.Command) {
+		if !command.Hidden {
+			require.NotEmpty(t, command.Example, command.CommandPath())
+		}
+		for _, below := range command.Commands() {
+			if !command.Hidden {
+				look(below)
+			}
+		}
+	}
+	look(newRoot())
 }

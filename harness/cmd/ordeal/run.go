@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -15,6 +16,7 @@ import (
 	"ordeal/harness"
 	"ordeal/harness/ensemble"
 	"ordeal/results"
+	"ordeal/results/judgement"
 )
 
 // runFlags are the flags of "ordeal run" that are not a plan's fields as they stand.
@@ -134,9 +136,28 @@ func runPlan(command *cobra.Command, plan harness.Plan, flags runFlags) error {
 	verdict, err := harness.Run(ctx, plan)
 	live.end()
 	if err != nil {
-		return err
+		return withoutVerdict(command, err, flags.json)
 	}
 	return printVerdict(command.OutOrStdout(), errorOutput, verdict, lookUp(verdict), flags.json)
+}
+
+// withoutVerdict is the error of a command that came to no verdict. Who wants a document gets one that says
+// so, unless the command made no sense.
+func withoutVerdict(command *cobra.Command, err error, asJSON bool) error {
+	if !asJSON || errors.As(err, new(harness.UsageError)) {
+		return err
+	}
+	return errors.Join(err, printDocument(command.OutOrStdout(), &results.Verdict{
+		Verdict: results.Failed, Reason: err.Error(), Rerun: harness.Command(append([]string{program()}, os.Args[1:]...)...),
+		FaultsSkipped: []results.Skipped{}, Checkers: []judgement.Result{},
+	}))
+}
+
+// printDocument prints the verdict document.
+func printDocument(out io.Writer, verdict *results.Verdict) error {
+	encoder := json.NewEncoder(out)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(verdict)
 }
 
 // lookUp is where the verdict on a run that has just ended is found in full: in its report, if that could be
@@ -153,9 +174,7 @@ func lookUp(verdict *results.Verdict) place {
 // error.
 func printVerdict(out, errorOutput io.Writer, verdict *results.Verdict, where place, asJSON bool) error {
 	if asJSON {
-		encoder := json.NewEncoder(out)
-		encoder.SetIndent("", "  ")
-		if err := encoder.Encode(verdict); err != nil {
+		if err := printDocument(out, verdict); err != nil {
 			return err
 		}
 	} else if err := summary(out, verdict, where); err != nil {
