@@ -32,6 +32,28 @@ func newLive(out io.Writer) *live {
 	return &live{out: out, redraw: isTerminal(out) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
 }
 
+// columns is the width of a terminal, or 0 where nobody knows.
+func columns(out io.Writer) int {
+	file, ok := out.(*os.File)
+	if !ok {
+		return 0
+	}
+	size, err := unix.IoctlGetWinsize(int(file.Fd()), unix.TIOCGWINSZ)
+	if err != nil {
+		return 0
+	}
+	return int(size.Col)
+}
+
+// cut shortens a line to a terminal's width: a line that wraps could not be redrawn in place.
+func cut(line string, columns int) string {
+	letters := []rune(line)
+	if columns == 0 || len(letters) <= columns {
+		return line
+	}
+	return string(letters[:columns-1]) + "…"
+}
+
 func isTerminal(out io.Writer) bool {
 	file, ok := out.(*os.File)
 	if !ok {
@@ -47,7 +69,7 @@ func (l *live) show(p harness.Progress) {
 	defer l.mu.Unlock()
 	line := describe(p)
 	if l.redraw {
-		fmt.Fprint(l.out, "\r\x1b[K"+line)
+		fmt.Fprint(l.out, "\r\x1b[K"+cut(line, columns(l.out))) // the width may change
 		l.drawn = true
 		return
 	}
