@@ -10,10 +10,11 @@ BUILDFLAGS := -trimpath -buildvcs=auto
 TEST_TIMEOUT := 20m
 STREAM ?= 200000
 FUZZTIME ?= 20s
+MIXED ?= node,node,apache node,apache,apache node,node,apache,apache,node
 
 export CGO_ENABLED = 0
 
-.PHONY: run build test unit race integration differential lint deps fuzz bench power catalogue clean
+.PHONY: run build test unit race integration differential lint deps fuzz bench power mixed catalogue clean
 
 run: build ## build and run the default test: make run DRIVER=process ARGS='--duration 20s'
 	bin/ordeal run --driver $(DRIVER) $(ARGS)
@@ -67,6 +68,9 @@ bench: build ## measure speed, at last beside Apache ZooKeeper: benchmarks asser
 
 power: build ## does the toolkit find every planted defect, and nothing in sound servers?
 	bin/ordeal power $(ARGS)
+
+mixed: build ## our node and Apache ZooKeeper in one ensemble, under every nemesis by every driver: is every run valid?
+	bin/ordeal power $(addprefix --ensemble ,$(MIXED)) $(ARGS)
 
 catalogue: build ## how fast does the simulator find every planted defect? writes node/defect/README.md
 	bin/ordeal repro --measure node/defect/README.md

@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -40,7 +41,11 @@ type Options struct {
 	Drivers  []string // for the sound runs; defects use the first
 	Sound    int      // runs of the sound node; 0 for none
 	Apache   int      // runs of Apache ZooKeeper; 0 for none
-	Out      string
+	// Ensembles, if any are named, are measured instead of all else: each with every nemesis by every
+	// driver, Seeds runs of each. Every run must be valid.
+	Ensembles [][]ensemble.Implementation
+	Nemeses   []string // of the Ensembles; empty for all
+	Out       string
 	// Done is told of each run as it ends.
 	Done func(row, verdict string, took time.Duration)
 }
@@ -53,6 +58,9 @@ func (o Options) Fill() Options {
 				o.Defects = append(o.Defects, string(d.Name))
 			}
 		}
+	}
+	if len(o.Nemeses) == 0 {
+		o.Nemeses = nemesis.Names()
 	}
 	if o.Seeds == 0 {
 		o.Seeds = DefaultSeeds
@@ -83,13 +91,19 @@ const (
 
 // Row is the outcome of all runs of one kind.
 type Row struct {
-	Name       string // a defect, or "sound node", or "apache"
+	Name       string // a defect, or "sound node", or "apache", or "node,node,apache process kill-leader"
 	Runs       int
 	Right      int            // found by a right guarantee; or valid, for sound servers
 	Guarantees map[string]int // how often each checker objected
 	Verdicts   map[checkers.Verdict]int
 	Seconds    []float64
-	Wrong      []string // folders of runs that did not end as they should
+	Wrong      []Wrong
+}
+
+// Wrong is a run that did not end as it should.
+type Wrong struct {
+	Results string // its folder
+	Rerun   string // a command that repeats it, as far as real time lets it
 }
 
 // Enough tells whether the row meets its target.
@@ -117,7 +131,7 @@ type job struct {
 }
 
 // Measure does all runs and returns a row for each defect, one for the sound node and one for
-// Apache ZooKeeper. Runs are done even if others fail: a failed run counts as not right.
+// Apache ZooKeeper; or one for each ensemble, driver and nemesis. Runs are done even if others fail: a failed run counts as not right.
 func Measure(ctx context.Context, options Options) ([]Row, error) {
 	options = options.Fill()
 	rows, jobs := options.jobs()
@@ -156,6 +170,21 @@ func (o Options) jobs() ([]Row, []job) {
 	plan := func(i int) harness.Plan {
 		return harness.Plan{Seed: o.First + uint64(i), Duration: o.Duration, Driver: o.Drivers[0], Out: o.Out}
 	}
+	for _, implementations := range o.Ensembles {
+		for _, driver := range o.Drivers {
+			for _, name := range o.Nemeses {
+				at := row(strings.Join([]string{words(implementations), driver, name}, " "))
+				for i := range o.Seeds {
+					p := plan(i)
+					p.Driver, p.Implementations, p.Nemeses = driver, implementations, []string{name}
+					jobs = append(jobs, job{row: at, plan: p})
+				}
+			}
+		}
+	}
+	if len(o.Ensembles) > 0 {
+		return rows, jobs
+	}
 	for _, name := range o.Defects {
 		description, _ := defect.Find(defect.Name(name))
 		at := row(name)
@@ -191,6 +220,15 @@ func (o Options) jobs() ([]Row, []job) {
 	return rows, jobs
 }
 
+// words are implementations as the command line takes them.
+func words(implementations []ensemble.Implementation) string {
+	var words []string
+	for _, implementation := range implementations {
+		words = append(words, string(implementation))
+	}
+	return strings.Join(words, ",")
+}
+
 // add counts one run.
 func (r *Row) add(job job, verdict *results.Verdict, took time.Duration) {
 	r.Runs++
@@ -210,5 +248,5 @@ func (r *Row) add(job job, verdict *results.Verdict, took time.Duration) {
 		r.Right++
 		return
 	}
-	r.Wrong = append(r.Wrong, verdict.Results)
+	r.Wrong = append(r.Wrong, Wrong{Results: verdict.Results, Rerun: verdict.Rerun})
 }
