@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"ordeal/harness/client"
-	"ordeal/node/jute"
 	"ordeal/node/peer"
 	"ordeal/results/history"
 	"ordeal/workloads"
@@ -129,10 +128,8 @@ func (m *member) toClient(output peer.ClientOutput) {
 			continue
 		}
 		if output.Frame != nil {
-			if !n.answered {
-				n.answered = true
-				n.outstanding--
-			} else if len(output.Frame) >= 4 && int32(binary.BigEndian.Uint32(output.Frame)) != jute.XidNotification {
+			n.answered = true
+			if !output.Event {
 				n.outstanding--
 			}
 			n.toClient.push(parcel{frame: output.Frame})

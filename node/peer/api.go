@@ -150,6 +150,9 @@ type LearnerOutput struct {
 type ClientOutput struct {
 	Conn  Conn
 	Frame []byte
+	// Event tells that the frame is a watch event, which answers no request. The xid does not tell: clients may
+	// give their requests any.
+	Event bool
 	Close bool
 }
 

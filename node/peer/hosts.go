@@ -164,8 +164,16 @@ type serverHost struct {
 }
 
 func (h *serverHost) Send(conn pipeline.Conn, frame []byte) {
-	h.peer.ready.Clients = append(h.peer.ready.Clients, ClientOutput{Conn: Conn(conn), Frame: frame})
-	h.peer.clientBytes += len(frame)
+	h.send(ClientOutput{Conn: Conn(conn), Frame: frame})
+}
+
+func (h *serverHost) SendEvent(conn pipeline.Conn, frame []byte) {
+	h.send(ClientOutput{Conn: Conn(conn), Frame: frame, Event: true})
+}
+
+func (h *serverHost) send(output ClientOutput) {
+	h.peer.ready.Clients = append(h.peer.ready.Clients, output)
+	h.peer.clientBytes += len(output.Frame)
 }
 
 func (h *serverHost) Close(conn pipeline.Conn) {

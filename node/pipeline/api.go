@@ -122,8 +122,10 @@ type Outputs struct {
 
 // Clients is the way to this server's own clients.
 type Clients interface {
-	// Send queues one frame (without its length) to a client. Frames leave in the order of the calls.
+	// Send queues one frame (without its length) to a client: a reply. Frames leave in the order of the calls.
 	Send(conn Conn, frame []byte)
+	// SendEvent is Send for a watch event, which answers no request.
+	SendEvent(conn Conn, frame []byte)
 	// Close ends a connection after what was sent before. The server has forgotten it already; a
 	// ClientClosed that comes later does no harm.
 	Close(conn Conn)

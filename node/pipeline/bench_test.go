@@ -12,6 +12,7 @@ import (
 type idle struct{ next disk.Ticket }
 
 func (idle) Send(Conn, []byte)       {}
+func (idle) SendEvent(Conn, []byte)  {}
 func (idle) Close(Conn)              {}
 func (idle) PauseReading(Conn, bool) {}
 func (idle) Append(disk.Entry)       {}

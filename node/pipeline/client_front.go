@@ -221,6 +221,11 @@ func (s *Server) send(c *connection, frame []byte) {
 	s.outputs.Clients.Send(c.id, frame)
 }
 
+func (s *Server) sendEvent(c *connection, frame []byte) {
+	c.sent++
+	s.outputs.Clients.SendEvent(c.id, frame)
+}
+
 // notify sends a watch event.
 func (s *Server) notify(c *connection, event jute.WatcherEvent) {
 	frame := encodeReply(jute.ReplyHeader{Xid: jute.XidNotification, Zxid: -1}, event)
@@ -231,12 +236,12 @@ func (s *Server) notify(c *connection, event jute.WatcherEvent) {
 		c.lateEvents = append(c.lateEvents, frame)
 		return
 	}
-	s.send(c, frame)
+	s.sendEvent(c, frame)
 }
 
 func (s *Server) sendLateEvents(c *connection) {
 	for _, frame := range c.lateEvents {
-		s.send(c, frame)
+		s.sendEvent(c, frame)
 	}
 	c.lateEvents = nil
 }

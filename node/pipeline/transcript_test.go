@@ -100,13 +100,16 @@ func (s *scene) Send(conn Conn, frame []byte) {
 	d := jute.NewDecoder(frame)
 	var header jute.ReplyHeader
 	header.Decode(d)
-	if header.Xid == jute.XidNotification {
-		var event jute.WatcherEvent
-		event.Decode(d)
-		s.note("to %s: event %s %s", name, event.Type, event.Path)
-		return
-	}
 	s.note("to %s: xid %d zxid %#x %s", name, header.Xid, header.Zxid, header.Err)
+}
+
+func (s *scene) SendEvent(conn Conn, frame []byte) {
+	d := jute.NewDecoder(frame)
+	var header jute.ReplyHeader
+	header.Decode(d)
+	var event jute.WatcherEvent
+	event.Decode(d)
+	s.note("to %s: event %s %s", s.nameOf(conn), event.Type, event.Path)
 }
 
 func (s *scene) nameOf(conn Conn) string {

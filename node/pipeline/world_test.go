@@ -107,6 +107,7 @@ func withDefect(name defect.Name) func(*Config) {
 // Clients and Log.
 
 func (w *world) Send(conn Conn, frame []byte)       { w.frames[conn] = append(w.frames[conn], frame) }
+func (w *world) SendEvent(conn Conn, frame []byte)  { w.Send(conn, frame) }
 func (w *world) Close(conn Conn)                    { w.closed[conn] = true }
 func (w *world) PauseReading(conn Conn, pause bool) { w.paused[conn] = pause }
 func (w *world) Append(entry disk.Entry)            { w.log = append(w.log, entry) }

@@ -335,7 +335,7 @@ func (c *clientConn) readNow(frame []byte, arrived time.Time) bool {
 	c.lock.Lock()
 	c.answered(requestOf(frame, true, arrived), reply)
 	c.lock.Unlock()
-	c.queue(reply)
+	c.queue(reply, false)
 	c.replied = true
 	return true
 }
@@ -351,29 +351,22 @@ func requestOf(frame []byte, hasHeader bool, arrived time.Time) request {
 	return r
 }
 
-// The xid of a watch event, which answers no request.
-const xidEvent = -1
-
-func isEvent(frame []byte) bool {
-	return len(frame) >= 4 && int32(binary.BigEndian.Uint32(frame)) == xidEvent
-}
-
-// send queues a frame of the core. It is called under the core's lock.
-func (c *clientConn) send(frame []byte) {
+// send queues a frame of the core: a watch event, or a reply. It is called under the core's lock.
+func (c *clientConn) send(frame []byte, event bool) {
 	c.lock.Lock()
 	if !c.greeted {
 		c.greet(frame)
 	}
-	if len(frame) >= 4 && !isEvent(frame) {
+	if len(frame) >= 4 && !event {
 		c.settle(int32(binary.BigEndian.Uint32(frame)), frame)
 	}
 	c.lock.Unlock()
-	c.queue(frame)
+	c.queue(frame, event)
 	c.signalRoom()
 }
 
-func (c *clientConn) queue(frame []byte) {
-	c.port.stats.sentFrame(len(frame), isEvent(frame))
+func (c *clientConn) queue(frame []byte, event bool) {
+	c.port.stats.sentFrame(len(frame), event)
 	c.lock.Lock()
 	c.facts.sent++
 	c.lock.Unlock()

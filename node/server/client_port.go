@@ -189,7 +189,7 @@ func (p *clientPort) deliver(outputs []peer.ClientOutput) {
 			continue
 		}
 		if output.Frame != nil {
-			c.send(output.Frame)
+			c.send(output.Frame, output.Event)
 			if last := len(p.touched) - 1; last < 0 || p.touched[last] != c {
 				p.touched = append(p.touched, c)
 			}

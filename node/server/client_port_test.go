@@ -242,6 +242,28 @@ func TestClientThatDoesNotRead(t *testing.T) {
 	}
 }
 
+// A reply is one whatever xid the client gave its request, be it that of watch events.
+func TestRequestsWithTheXidOfEvents(t *testing.T) {
+	r := start(t, standaloneConfig(t, "", nil))
+	tcp := connect(t, r)
+	const count = 2 * clientOutstandingMax
+	go func() {
+		for range count {
+			if _, err := tcp.Write(ask(jute.XidNotification, jute.OpSync, jute.Marshal(jute.SyncRequest{Path: "/"}))); err != nil {
+				return
+			}
+		}
+	}()
+	for range count {
+		require.EqualValues(t, jute.XidNotification, int32(binary.BigEndian.Uint32(readFrame(t, tcp))))
+	}
+	write(t, tcp, ask(1, jute.OpExists, pathAndWatch("/", 1)), ask(2, jute.OpSetData, jute.Marshal(jute.SetDataRequest{Path: "/", Version: -1})))
+	for _, xid := range []int32{1, jute.XidNotification, 2} {
+		require.EqualValues(t, xid, int32(binary.BigEndian.Uint32(readFrame(t, tcp))))
+	}
+	require.Contains(t, r.word("cons"), "queued=0")
+}
+
 // A connection answers its plain reads by itself, past the core, which keeps the sessions alive: so
 // now and then one goes through the core, several times in the shortest timeout that there is.
 func TestSessionThatOnlyReadsIsHeardOf(t *testing.T) {
