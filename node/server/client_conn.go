@@ -113,10 +113,7 @@ func (c *clientConn) run(server context.Context) {
 	ctx, cancel := context.WithCancel(server)
 	defer cancel()
 	// The end of the server or of the connection's writer: a moment for what was sent last.
-	defer context.AfterFunc(ctx, func() {
-		c.out.end()
-		c.tcp.SetDeadline(time.Now().Add(clientLinger))
-	})()
+	defer context.AfterFunc(ctx, c.end)()
 	impatience := time.AfterFunc(c.port.sessionlessTimeout, func() {
 		if c.session() == 0 {
 			c.port.stats.sessionless.Add(1)
@@ -159,6 +156,12 @@ func (c *clientConn) run(server context.Context) {
 		c.port.log.Info("client connection ends", "client", c.name(), "session", hexadecimal(c.session()), "error", err)
 	}
 	c.port.core.tell(server, func(p *peer.Peer) { p.ClientClosed(c.id) })
+}
+
+// end lets what is queued go out for a moment, and closes: a client that does not read keeps no connection.
+func (c *clientConn) end() {
+	c.out.end()
+	c.tcp.SetDeadline(time.Now().Add(clientLinger))
 }
 
 // handshakesClientsMax bounds the TLS handshakes under way on the client port (Apache:

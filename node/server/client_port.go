@@ -195,7 +195,7 @@ func (p *clientPort) deliver(outputs []peer.ClientOutput) {
 			}
 		}
 		if output.Close {
-			c.out.end()
+			c.end()
 		}
 	}
 }

@@ -41,8 +41,14 @@ func readFrame(t *testing.T, tcp net.Conn) []byte {
 // connect opens a session over a raw socket.
 func connect(t *testing.T, r *running) net.Conn {
 	t.Helper()
+	return connectFor(t, r, 30_000)
+}
+
+// connectFor asks for a session with a timeout in milliseconds.
+func connectFor(t *testing.T, r *running, timeout int32) net.Conn {
+	t.Helper()
 	tcp := r.dial(r.clientAddress())
-	write(t, tcp, connectRequest(30_000))
+	write(t, tcp, connectRequest(timeout))
 	response := readFrame(t, tcp)
 	require.Positive(t, int32(binary.BigEndian.Uint32(response[4:])), "the session's timeout")
 	return tcp
@@ -240,6 +246,21 @@ func TestClientThatDoesNotRead(t *testing.T) {
 		require.Equal(t, xid+1, binary.BigEndian.Uint32(reply))
 		require.Len(t, reply, 16+4+len(data)+68)
 	}
+}
+
+// A client that does not read cannot hold its place either: once its session has expired, the connection goes,
+// whatever waits to be written.
+func TestClientThatNeverReadsLosesItsConnection(t *testing.T) {
+	r := start(t, standaloneConfig(t, "", nil))
+	good, slow := connect(t, r), connectFor(t, r, 400)
+	data := make([]byte, 200_000)
+	write(t, good, ask(1, jute.OpCreate, jute.Marshal(jute.CreateRequest{Path: "/big", Data: data, ACL: jute.OpenACL()})))
+	require.EqualValues(t, 1, binary.BigEndian.Uint32(readFrame(t, good)))
+	for xid := range int32(500) {
+		write(t, slow, ask(xid+1, jute.OpGetData, pathAndWatch("/big", 0)))
+	}
+	r.logs("session expired")
+	r.eventually(func() bool { return !strings.Contains(r.word("cons"), slow.LocalAddr().String()) }, "the connection's end")
 }
 
 // A reply is one whatever xid the client gave its request, be it that of watch events.
