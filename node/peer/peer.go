@@ -288,6 +288,14 @@ func (p *Peer) Ready() Ready {
 // should look at it between them: each may be a read of something large.
 func (p *Peer) ClientBytes() int { return p.clientBytes }
 
+// RequestBytes is how many bytes the requests of this server's clients take that are under way.
+func (p *Peer) RequestBytes() int {
+	if p.server == nil {
+		return 0
+	}
+	return p.server.RequestBytes()
+}
+
 // ReadNow answers a plain read from the tree, or reports that it cannot.
 func (p *Peer) ReadNow(conn Conn, frame []byte) (reply []byte, ok bool) {
 	if p.server == nil {

@@ -59,6 +59,7 @@ func (s *Server) ClientFrame(conn Conn, frame []byte) {
 // keepEarly keeps a frame until the session is settled.
 func (s *Server) keepEarly(c *connection, frame []byte) {
 	c.early = append(c.early, frame)
+	s.requestBytes += len(frame)
 	c.earlyBytes += len(frame) + 64 // no frame is free
 	if c.earlyBytes > earlyFramesMax*s.config.MaxBuffer {
 		s.config.Log.Warn("closing a connection that sends too much before it has a session", "client", c.remoteIP, "bytes", c.earlyBytes)
@@ -68,6 +69,9 @@ func (s *Server) keepEarly(c *connection, frame []byte) {
 
 // dropEarly forgets the frames that were kept.
 func (s *Server) dropEarly(c *connection) {
+	for _, frame := range c.early {
+		s.requestBytes -= len(frame)
+	}
 	c.early, c.earlyBytes = nil, 0
 }
 
@@ -163,7 +167,8 @@ func (s *Server) processAuth(c *connection, xid int32, decoder *jute.Decoder) {
 
 // submit gives a request to the chain.
 func (s *Server) submit(r *request) {
-	r.submitted = true
+	r.submitted, r.bytes = true, len(r.body)
+	s.requestBytes += r.bytes
 	if c := r.connection; c != nil {
 		c.pending++
 		s.throttleReading(c)
@@ -173,6 +178,7 @@ func (s *Server) submit(r *request) {
 
 // finished tells that a request of submit has left the chain.
 func (s *Server) finished(r *request) {
+	s.requestBytes -= r.bytes
 	if c := r.connection; c != nil {
 		c.pending--
 		s.throttleReading(c)
@@ -276,6 +282,9 @@ func (s *Server) connectionsInOrder() []*connection {
 // Outstanding is the number of requests of this server's clients, and of its own, that are not answered
 // yet.
 func (s *Server) Outstanding() int { return s.throttler.inProcess + s.throttler.queue.len() }
+
+// RequestBytes is how many bytes those requests take, together with what came before its session was settled.
+func (s *Server) RequestBytes() int { return s.requestBytes }
 
 // LocalSessions is the number of sessions that only this server knows.
 func (s *Server) LocalSessions() int { return len(s.local.sessions) }

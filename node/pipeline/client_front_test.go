@@ -112,6 +112,7 @@ func TestRequestThrottler(t *testing.T) {
 	c.send(jute.OpCreate, createOf("/c", 0))
 	require.Len(t, w.log, 4, "two sessions and two znodes")
 	require.Equal(t, 4, w.server.Outstanding())
+	require.Equal(t, 4*len(jute.Marshal(createOf("/a", 0)))+len("dropped")-1, w.server.RequestBytes())
 	w.server.ClientClosed(gone.conn)
 	w.finishSyncs()
 	require.Len(t, w.log, 5)
@@ -132,6 +133,7 @@ func TestRequestThrottler(t *testing.T) {
 		codes = append(codes, m.header.Err)
 	}
 	require.Equal(t, []jute.Code{jute.Ok, jute.Ok, jute.ThrottledOp, jute.Ok}, codes)
+	require.Zero(t, w.server.RequestBytes(), "answered, refused or dropped: it counts no more")
 	_, ok = w.tree.Stat("/late")
 	require.False(t, ok)
 	require.Zero(t, w.server.Outstanding())

@@ -113,7 +113,7 @@ func (p *prepRequestProcessor) prepare(r *request) {
 	switch {
 	case r.refused != jute.Ok || r.local:
 		return
-	case !isWrite(r.op):
+	case !IsWrite(r.op):
 		r.refused = p.server.checkSession(r.session, r.origin)
 		return
 	}

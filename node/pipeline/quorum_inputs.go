@@ -47,7 +47,7 @@ func (s *Server) LearnerRequest(origin Origin, forwarded Forwarded) {
 	if origin == Local {
 		invariant("a learner's origin", "not Local", origin)
 	}
-	if !isWrite(forwarded.Type) && forwarded.Type != jute.OpSync {
+	if !IsWrite(forwarded.Type) && forwarded.Type != jute.OpSync {
 		s.config.Log.Warn("a learner forwards what needs no leader", "session", hex(forwarded.Session), "op", forwarded.Type)
 		return
 	}

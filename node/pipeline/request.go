@@ -31,8 +31,9 @@ type request struct {
 	refusedHere jute.Code
 	// local tells that the request begins or ends a session that only this server knows.
 	local bool
-	// submitted tells that the request came through the RequestThrottler, which counts it.
+	// submitted tells that the request came through the RequestThrottler, which counts it, with so many bytes.
 	submitted bool
+	bytes     int
 
 	// membership is what a reconfiguration makes the membership, on the server that prepared it.
 	membership *quorum.Config
@@ -80,9 +81,9 @@ func isClientOp(op jute.OpCode) bool {
 	return op.Known()
 }
 
-// isWrite tells whether an op becomes a transaction, and so has to wait for its commit. A check alone
+// IsWrite tells whether an op becomes a transaction, and so has to wait for its commit. A check alone
 // becomes one that says that it is refused.
-func isWrite(op jute.OpCode) bool {
+func IsWrite(op jute.OpCode) bool {
 	switch op {
 	case jute.OpCreate, jute.OpCreate2, jute.OpCreateTTL, jute.OpCreateContainer,
 		jute.OpDelete, jute.OpDeleteContainer, jute.OpSetData, jute.OpSetACL, jute.OpCheck, jute.OpReconfig, jute.OpMulti,
@@ -93,7 +94,7 @@ func isWrite(op jute.OpCode) bool {
 }
 
 // isWrite tells whether a request becomes a transaction.
-func (r *request) isWrite() bool { return isWrite(r.op) && !r.local && r.refused == jute.Ok }
+func (r *request) isWrite() bool { return IsWrite(r.op) && !r.local && r.refused == jute.Ok }
 
 // wasCommittedAs tells whether a committed transaction is what the leader made of this request. Its number alone does not: a
 // client that has come from another server may count anew.

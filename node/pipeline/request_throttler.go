@@ -39,6 +39,7 @@ func (t *requestThrottler) letIn() {
 		r := t.queue.pop()
 		if c := r.connection; c != nil && c.state == connectionClosed && config.ThrottleMax > 0 && !config.ThrottleKeepStale {
 			c.pending--
+			t.server.requestBytes -= r.bytes
 			continue
 		}
 		waited := t.server.now.Elapsed - r.since

@@ -141,7 +141,7 @@ func TestRequests(t *testing.T) {
 			header := messages[0].header
 			require.Equal(t, test.want, header.Err, "%+v", test.body)
 			require.Equal(t, w.tree.LastZxid(), header.Zxid, "a reply tells how far the server is")
-			if isWrite(test.op) {
+			if IsWrite(test.op) {
 				require.Len(t, w.log, before+1, "a write takes a zxid, whether it fails or not")
 			} else {
 				require.Len(t, w.log, before)

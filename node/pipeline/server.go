@@ -46,6 +46,8 @@ type Server struct {
 	connections map[Conn]*connection
 	bySession   map[int64]*connection
 	inspectAt   time.Duration
+	// requestBytes is what the requests that are not finished take, and frames that wait for their session.
+	requestBytes int
 
 	counts  Counts
 	running bool

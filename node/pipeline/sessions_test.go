@@ -97,6 +97,7 @@ func TestFramesBeforeTheSessionIsSettledWait(t *testing.T) {
 	c.send(jute.OpExists, jute.ExistsRequest{Path: "/early"})
 	require.Empty(t, c.take())
 	require.Equal(t, 1, w.server.Outstanding(), "what waits for the session has not entered the chain")
+	require.Greater(t, w.server.RequestBytes(), len("/early")+len("/early"), "but it takes room")
 	w.finishSyncs()
 	frames := c.take()
 	require.Len(t, frames, 3)
@@ -110,6 +111,7 @@ func TestFramesBeforeTheSessionIsSettledWait(t *testing.T) {
 	require.True(t, greedy.isClosed(), "there is a bound to what is kept")
 	w.finishSyncs()
 	require.Zero(t, w.server.Outstanding())
+	require.Zero(t, w.server.RequestBytes())
 }
 
 // TestExpiry: a session ends between its timeout and one tick more after it was last heard of, and

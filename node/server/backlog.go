@@ -6,15 +6,22 @@ import (
 	"ordeal/node/disk"
 )
 
-// The bounds of what may wait for the disk before the core takes no more in.
+// The bounds of what may wait for the disk before clients' writes have to wait.
 const (
 	backlogBytesMax      = 64 << 20
 	backlogOperationsMax = 16 << 10
 )
 
+// backlogFull is how many times as much may wait before the core takes no more in from anybody. What makes the disk
+// work then comes from other servers mostly, among their pings and acknowledgements, and who does not read those for
+// long loses its role. A disk so far behind serves nobody.
+const backlogFull = 4
+
 // backlog counts what was queued for the disk and is not done yet. Only operations with a ticket are
 // reported, so each ticket stands for all operations since the one before it.
 type backlog struct {
+	bytesMax int
+
 	lock       sync.Mutex
 	unreported share
 	tickets    map[disk.Ticket]share
@@ -56,8 +63,14 @@ func (b *backlog) remove(ticket disk.Ticket) {
 	b.total.add(share{operations: -done.operations, bytes: -done.bytes})
 }
 
-func (b *backlog) busy() bool {
+// busy tells that clients' writes have to wait.
+func (b *backlog) busy() bool { return b.exceeds(1) }
+
+// full tells that everybody has to wait.
+func (b *backlog) full() bool { return b.exceeds(backlogFull) }
+
+func (b *backlog) exceeds(times int) bool {
 	b.lock.Lock()
 	defer b.lock.Unlock()
-	return b.total.bytes > backlogBytesMax || b.total.operations > backlogOperationsMax
+	return b.total.bytes > times*b.bytesMax || b.total.operations > times*backlogOperationsMax
 }

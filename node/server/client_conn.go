@@ -58,6 +58,7 @@ type clientConn struct {
 	lock        sync.Mutex
 	outstanding []request
 	reads       int           // what the replies to outstanding take, in jute.maxbuffer
+	bytes       int           // what the requests outstanding take
 	room        chan struct{} // signalled when outstanding or out shrink
 	greeted     bool          // the ConnectResponse has been sent
 	facts       connFacts
@@ -68,6 +69,7 @@ type clientConn struct {
 type request struct {
 	xid     int32
 	op      jute.OpCode
+	bytes   int
 	arrived time.Time
 }
 
@@ -302,11 +304,23 @@ func (c *clientConn) take(ctx context.Context, frame []byte) error {
 	c.fromCore = now
 	c.lock.Lock()
 	r := requestOf(frame, c.greeted || len(c.outstanding) > 0, now)
+	c.lock.Unlock()
+	admission := c.port.admission
+	if !admission.enter(ctx, r.bytes, needsDisk(r, frame), c.settlePutOff) {
+		return ctx.Err()
+	}
+	c.lock.Lock()
 	c.outstanding = append(c.outstanding, r)
 	c.reads += r.room()
+	c.bytes += r.bytes
 	c.lock.Unlock()
 	c.added = true
-	if !c.port.core.add(ctx, func(p *peer.Peer) { p.ClientFrame(c.id, frame) }) {
+	handed := c.port.core.add(ctx, func(p *peer.Peer) {
+		admission.take(r.bytes)
+		p.ClientFrame(c.id, frame)
+	})
+	if !handed {
+		admission.leave(r.bytes)
 		return ctx.Err()
 	}
 	return nil
@@ -346,12 +360,21 @@ func (c *clientConn) readNow(frame []byte, arrived time.Time) bool {
 // requestOf reads a request's header. The first frame of a connection has none: it is the
 // ConnectRequest.
 func requestOf(frame []byte, hasHeader bool, arrived time.Time) request {
-	r := request{op: jute.OpCreateSession, arrived: arrived}
+	r := request{op: jute.OpCreateSession, bytes: len(frame), arrived: arrived}
 	if hasHeader && len(frame) >= 8 {
 		r.xid = int32(binary.BigEndian.Uint32(frame))
 		r.op = jute.OpCode(int32(binary.BigEndian.Uint32(frame[4:])))
 	}
 	return r
+}
+
+// needsDisk tells whether a frame asks for what must be written down. To come back to a session is not such a thing.
+func needsDisk(r request, frame []byte) bool {
+	const sessionAt = 16 // in a ConnectRequest, behind protocolVersion, lastZxidSeen and timeOut
+	if r.op == jute.OpCreateSession && len(frame) >= sessionAt+8 {
+		return binary.BigEndian.Uint64(frame[sessionAt:]) == 0
+	}
+	return pipeline.IsWrite(r.op)
 }
 
 // send queues a frame of the core: a watch event, or a reply. It is called under the core's lock.
@@ -395,6 +418,7 @@ func (c *clientConn) settle(xid int32, reply []byte) {
 		if r.xid == xid {
 			c.answered(r, reply)
 			c.reads -= r.room()
+			c.bytes -= r.bytes
 			c.outstanding = append(c.outstanding[:i], c.outstanding[i+1:]...)
 			return
 		}
@@ -422,7 +446,7 @@ func (c *clientConn) answered(r request, reply []byte) {
 func (c *clientConn) waitForRoom(ctx context.Context) error {
 	for {
 		c.lock.Lock()
-		full := len(c.outstanding) >= clientOutstandingMax || c.reads >= clientReadsMax
+		full := len(c.outstanding) >= clientOutstandingMax || c.reads >= clientReadsMax || c.bytes >= connectionBytesMax
 		c.lock.Unlock()
 		if !full && c.out.queued() < clientQueueHigh && !c.paused.Load() {
 			return nil

@@ -45,6 +45,7 @@ type clientPort struct {
 	// touchInterval is how often at least a frame of a connection goes through the core, which notes
 	// that the session is alive.
 	touchInterval time.Duration
+	admission     *admission
 
 	lock      sync.Mutex
 	last      peer.Conn

@@ -13,6 +13,7 @@ import (
 	"ordeal/node/jute"
 	"ordeal/node/pipeline"
 	"ordeal/node/quorum"
+	"ordeal/node/store"
 	"ordeal/node/zab"
 )
 
@@ -66,6 +67,9 @@ type Config struct {
 	// Properties are the system properties: those of the command line, and unknown keys of zoo.cfg
 	// with "zookeeper." in front.
 	Properties Properties
+
+	// FS is the file system that the data directories are in; nil stands for the operating system's.
+	FS store.FS
 
 	tuning         tuning
 	authentication pipeline.Authentication
@@ -142,6 +146,8 @@ type tuning struct {
 	throttleDropStale  bool
 	throttledOpWait    time.Duration
 	allConnectionsMax  int64 // zookeeper.maxCnxns
+	requestBytesMax    int   // of all clients
+	backlogBytesMax    int   // for the disk
 	maxBuffer          int64
 	fieldMax           int64 // between servers and on disk
 	logPrealloc        int64
@@ -230,6 +236,7 @@ func (p Properties) tune() (tuning, error) {
 	t.throttleDropStale = flag("zookeeper.request_throttle_drop_stale", true)
 	t.throttledOpWait = time.Duration(number("zookeeper.throttled_op_wait_time", 0, 0)) * time.Millisecond
 	t.allConnectionsMax = number("zookeeper.maxCnxns", 0, 0)
+	t.requestBytesMax, t.backlogBytesMax = requestBytesMax, backlogBytesMax
 	t.maxBuffer = number("jute.maxbuffer", jute.MaxBufferDefault, kib)
 	t.fieldMax = t.maxBuffer + max(kib, number("zookeeper.jute.maxbuffer.extrasize", t.maxBuffer, 0))
 	t.logPrealloc = number("zookeeper.preAllocSize", 65536, 0) * kib

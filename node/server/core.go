@@ -89,8 +89,8 @@ type outputs interface {
 	membership(membership peer.Membership)
 	// disk queues operations. The core's lock is not held.
 	disk(operations []disk.Operation)
-	// diskBusy tells that so much is queued for the disk that no more should be taken in.
-	diskBusy() bool
+	// diskFull tells that so much is queued for the disk that no more should be taken in.
+	diskFull() bool
 	// clients queues frames while the core's lock is held.
 	clients(frames []peer.ClientOutput)
 	// others queues everything else.
@@ -143,7 +143,7 @@ func (c *core) add(ctx context.Context, in input) bool {
 
 // help drives the peer by what waits for it, unless somebody else does.
 func (c *core) help() {
-	if c.outputs.diskBusy() || !c.turn.TryLock() {
+	if c.outputs.diskFull() || !c.turn.TryLock() {
 		return // who has the turn looks for more afterwards
 	}
 	c.drive(true)
@@ -176,7 +176,7 @@ func (r eager) Read(buffer []byte) (int, error) {
 func (c *core) giveUpTurn() {
 	failed := c.fatal != nil
 	c.turn.Unlock()
-	if failed || (len(c.inputs) > 0 && !c.outputs.diskBusy()) {
+	if failed || (len(c.inputs) > 0 && !c.outputs.diskFull()) {
 		signal(c.more)
 	}
 }
@@ -201,7 +201,7 @@ func (c *core) run(ctx context.Context) error {
 			c.work()
 			c.over = true
 		} else {
-			c.drive(!c.outputs.diskBusy())
+			c.drive(!c.outputs.diskFull())
 		}
 		over, err := c.over, c.fatal
 		c.giveUpTurn()

@@ -23,7 +23,7 @@ type recorded struct {
 
 func (r *recorded) membership(peer.Membership) {}
 func (r *recorded) others(*peer.Ready)         {}
-func (r *recorded) diskBusy() bool             { return false }
+func (r *recorded) diskFull() bool             { return false }
 func (r *recorded) disk(operations []disk.Operation) {
 	for _, operation := range operations {
 		if operation.Ticket != 0 {

@@ -79,11 +79,13 @@ func (s *shell) open(ctx context.Context) error {
 		return err
 	}
 	stats := newServerStats(s.metrics)
+	s.backlog.bytesMax = t.backlogBytesMax
 	s.client = &clientPort{
 		listener: listener, moves: make(chan net.Listener, 1), core: s.core, log: s.log, stats: stats,
 		connectionsMax: c.ClientConnectionsMax, allConnectionsMax: int(t.allConnectionsMax), frameMax: int(t.maxBuffer),
 		sessionlessTimeout: t.sessionlessTimeout, touchInterval: touchIntervalFor(c),
-		open: map[peer.Conn]*clientConn{}, byAddress: map[string]int{},
+		admission: &admission{bytesMax: t.requestBytesMax, diskBusy: s.backlog.busy},
+		open:      map[peer.Conn]*clientConn{}, byAddress: map[string]int{},
 	}
 	s.client.words = &words{
 		config: c, allowed: allowedWords(t), core: s.core, clients: s.client, stats: stats, startedAt: time.Now(),
@@ -176,7 +178,7 @@ func (s *shell) openStore(options tree.Options) error {
 	}
 	began := time.Now()
 	opened, state, err := store.Open(store.Options{
-		DataDir: c.DataDir, LogDir: c.DataLogDir,
+		DataDir: c.DataDir, LogDir: c.DataLogDir, FS: c.FS,
 		Tree: options, CommitLogCount: int(t.commitLogCount), Preallocate: preallocate, FieldMax: int(t.fieldMax),
 		Compression: compression, NoForceSync: !t.forceSync, HoldUnsynced: t.holdUnsynced,
 		TrustEmptySnapshot: t.trustEmpty, RequireInitialize: !t.autocreate,
@@ -283,13 +285,14 @@ func (s *shell) disk(operations []disk.Operation) {
 	})
 }
 
-func (s *shell) diskBusy() bool { return s.backlog.busy() }
+func (s *shell) diskFull() bool { return s.backlog.full() }
 
 func (s *shell) clients(frames []peer.ClientOutput) { s.client.deliver(frames) }
 
 func (s *shell) others(ready *peer.Ready) {
 	s.client.push()
 	s.client.pause(ready.Reading)
+	s.client.admission.settle(s.core.peer.RequestBytes())
 	if s.config.Standalone {
 		return
 	}

@@ -17,6 +17,9 @@ const (
 // osFS is the operating system's file system.
 type osFS struct{}
 
+// OS is the operating system's file system, for who puts something before it.
+func OS() FS { return osFS{} }
+
 func (osFS) MakeDir(dir string) error { return os.MkdirAll(dir, dirPermissions) }
 
 func (osFS) List(dir string) ([]string, error) {
