@@ -62,9 +62,11 @@ type Config struct {
 	ThrottleMax            int           // zookeeper.request_throttle_max_requests; 0: no bound
 	ThrottleKeepStale      bool          // the opposite of zookeeper.request_throttle_drop_stale
 	ThrottledOpWait        time.Duration // zookeeper.throttled_op_wait_time; 0: for ever
-	MaxBuffer              int           // jute.maxbuffer in bytes
-	TransactionMax         int           // of an encoded transaction in bytes; 0: the default
-	FirstCounter           int64         // zookeeper.testingonly.initialZxid: behind which number transactions begin in an epoch
+	ConnectionThrottle     pipeline.ConnectionThrottle
+	SessionsMax            int   // 0: pipeline.SessionsMaxDefault
+	MaxBuffer              int   // jute.maxbuffer in bytes
+	TransactionMax         int   // of an encoded transaction in bytes; 0: the default
+	FirstCounter           int64 // zookeeper.testingonly.initialZxid: behind which number transactions begin in an epoch
 	LeaderServes           bool
 	ReadOnlyMode           bool // readonlymode.enabled: serve reads while there is no leader
 	LocalSessions          bool // localSessionsEnabled

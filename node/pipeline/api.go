@@ -76,6 +76,11 @@ type Config struct {
 	// ThrottledOpWait is zookeeper.throttled_op_wait_time; 0: a request may wait for ever.
 	ThrottledOpWait time.Duration
 
+	ConnectionThrottle ConnectionThrottle
+	// SessionsMax is how many sessions there may be; 0: SessionsMaxDefault. No client gets a new one beyond it. What
+	// clients of other servers get is for those servers to say.
+	SessionsMax int
+
 	MaxBuffer int // jute.maxbuffer in bytes; 0: the default
 	// TransactionMax bounds an encoded transaction, in bytes: jute.maxbuffer and its extrasize, which is
 	// what servers read as one field of a packet or of a log (BinaryInputArchive). 0: the default.

@@ -19,6 +19,8 @@ const (
 	// watchBytesMax bounds what the watches of one connection may take, in bytes: some 300,000 watches on
 	// paths of usual length. Apache's servers have no bound.
 	watchBytesMax = 64 << 20
+	// watchBytesAllMax bounds what the watches of all connections together may take, in bytes.
+	watchBytesAllMax = 512 << 20
 	// lateEventDelay is how long defect.LateWatch holds an event back when no reply goes by.
 	lateEventDelay = 50 * time.Millisecond
 )
@@ -113,7 +115,7 @@ func (s *Server) processPacket(c *connection, frame []byte) {
 		s.closeConnection(c)
 		return
 	}
-	if bytes := s.tree.WatchBytes(int64(c.id)); bytes > watchBytesMax {
+	if bytes := s.tree.WatchBytes(int64(c.id)); watchesTooMuch(bytes, s.tree.AllWatchBytes(), len(s.connections)) {
 		s.config.Log.Warn("closing a connection that watches too much", "client", c.remoteIP, "session", hex(c.session), "bytes", bytes)
 		s.closeConnection(c)
 		return
@@ -144,6 +146,12 @@ func (s *Server) processPacket(c *connection, frame []byte) {
 		session: c.session, cxid: header.Xid, op: header.Type, body: decoder.Rest(),
 		authinfo: c.authinfo, connection: c,
 	})
+}
+
+// watchesTooMuch tells whether a connection whose watches take own bytes, of all that those of so many connections
+// take, must go. If all together take too much, that is whoever has no less than a fair share of it.
+func watchesTooMuch(own, all, connections int) bool {
+	return own > watchBytesMax || (all > watchBytesAllMax && own >= all/connections)
 }
 
 // processAuth takes a client's proof of who it is. It is answered at once, before requests that came
@@ -252,8 +260,10 @@ func (s *Server) sendLateEvents(c *connection) {
 	c.lateEvents = nil
 }
 
-// inspectConnections closes those that have been silent for too long, and lets late events go.
+// inspectConnections closes those that have been silent for too long, and lets late events go. It tells what was
+// refused since the last time.
 func (s *Server) inspectConnections() {
+	s.tellRefusals()
 	for _, c := range s.connectionsInOrder() {
 		if len(c.lateEvents) > 0 && s.now.Elapsed-c.lateSince >= lateEventDelay {
 			s.sendLateEvents(c)

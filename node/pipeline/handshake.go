@@ -19,6 +19,10 @@ func (s *Server) processConnectRequest(c *connection, frame []byte) {
 		s.closeConnection(c)
 		return
 	}
+	if !s.admits(request.SessionID == 0) {
+		s.closeConnection(c)
+		return
+	}
 	blind := s.config.Defects.On(defect.ForgetSeen) || s.config.Defects.On(defect.ServeUnsynchronised)
 	if request.LastZxidSeen > s.tree.LastZxid() && !blind {
 		s.config.Log.Info("refusing a client that has seen more than this server has",

@@ -23,6 +23,7 @@ type Server struct {
 	now     Now
 
 	// The chain. What a role does not have is nil.
+	throttle    connectionThrottle
 	throttler   requestThrottler
 	first       requestProcessor
 	prep        *prepRequestProcessor
@@ -50,6 +51,7 @@ type Server struct {
 	requestBytes int
 
 	counts  Counts
+	refused refusals
 	running bool
 	closed  bool
 }
@@ -63,6 +65,9 @@ const inspectionInterval = 500 * time.Millisecond
 func New(config Config, t *tree.Tree, now Now, outputs Outputs) *Server {
 	if config.OutstandingMax == 0 {
 		config.OutstandingMax = OutstandingMaxDefault
+	}
+	if config.SessionsMax == 0 {
+		config.SessionsMax = SessionsMaxDefault
 	}
 	if config.MaxBuffer == 0 {
 		config.MaxBuffer = jute.MaxBufferDefault
@@ -78,6 +83,7 @@ func New(config Config, t *tree.Tree, now Now, outputs Outputs) *Server {
 		sessionID:   firstSessionID(config.ServerID, now.Wall),
 		connections: map[Conn]*connection{}, bySession: map[int64]*connection{},
 	}
+	s.throttle = newConnectionThrottle(config.ConnectionThrottle, now.Elapsed)
 	s.throttler.server = s
 	local := config.LocalSessions && config.Role != Standalone
 	s.local = newUpgradeableSessionTracker(config.TickTime.Milliseconds(), now.Elapsed.Milliseconds(), local)

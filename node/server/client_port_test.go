@@ -368,6 +368,27 @@ func TestConnectionsOfAllAddresses(t *testing.T) {
 	r.logs("too many connections")
 }
 
+func TestFloodOfSessions(t *testing.T) {
+	for name, test := range map[string]struct {
+		lines      string
+		properties map[string]string
+		log        string
+	}{
+		"by their rate":   {lines: "connection_throttle_tokens=2\nconnection_throttle_fill_time=3600000\n", log: "faster than connection_throttle_tokens allow"},
+		"by their number": {properties: map[string]string{"ordeal.sessionsMax": "2"}, log: "new sessions were refused"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := start(t, standaloneConfig(t, test.lines, test.properties))
+			connect(t, r)
+			connect(t, r)
+			third := r.dial(r.clientAddress())
+			write(t, third, connectRequest(30_000))
+			requireClosed(t, third)
+			r.logs(test.log)
+		})
+	}
+}
+
 // A client that sets watches without end is cut off before they fill the memory; others keep theirs.
 func TestFloodOfWatches(t *testing.T) {
 	r := start(t, standaloneConfig(t, "", nil))

@@ -145,6 +145,8 @@ type tuning struct {
 	throttleMax        int64
 	throttleDropStale  bool
 	throttledOpWait    time.Duration
+	connectionThrottle pipeline.ConnectionThrottle
+	sessionsMax        int64
 	allConnectionsMax  int64 // zookeeper.maxCnxns
 	requestBytesMax    int   // of all clients
 	backlogBytesMax    int   // for the disk
@@ -235,6 +237,12 @@ func (p Properties) tune() (tuning, error) {
 	t.throttleMax = number("zookeeper.request_throttle_max_requests", 0, 0)
 	t.throttleDropStale = flag("zookeeper.request_throttle_drop_stale", true)
 	t.throttledOpWait = time.Duration(number("zookeeper.throttled_op_wait_time", 0, 0)) * time.Millisecond
+	t.connectionThrottle = pipeline.ConnectionThrottle{
+		Tokens:    int(number("zookeeper.connection_throttle_tokens", 0, 0)),
+		FillTime:  milliseconds("zookeeper.connection_throttle_fill_time", time.Millisecond),
+		FillCount: int(number("zookeeper.connection_throttle_fill_count", 1, 1)),
+	}
+	t.sessionsMax = number("ordeal.sessionsMax", pipeline.SessionsMaxDefault, 1)
 	t.allConnectionsMax = number("zookeeper.maxCnxns", 0, 0)
 	t.requestBytesMax, t.backlogBytesMax = requestBytesMax, backlogBytesMax
 	t.maxBuffer = number("jute.maxbuffer", jute.MaxBufferDefault, kib)

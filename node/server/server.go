@@ -205,6 +205,7 @@ func (s *shell) openStore(options tree.Options) error {
 		SnapCount: int(t.snapCount), SnapSizeBytes: t.snapSizeBytes, SnapshotSizeFactor: t.snapshotSizeFactor, DiffMax: diffMax,
 		CommitLogCount: int(t.commitLogCount), OutstandingMax: int(t.outstandingMax),
 		ThrottleMax: int(t.throttleMax), ThrottleKeepStale: !t.throttleDropStale, ThrottledOpWait: t.throttledOpWait,
+		ConnectionThrottle: t.connectionThrottle, SessionsMax: int(t.sessionsMax),
 		ReadOnlyMode: t.readOnlyMode, LocalSessions: c.LocalSessions, LocalSessionsUpgrading: c.LocalSessionsUpgrading,
 		MaxBuffer: int(t.maxBuffer), TransactionMax: int(t.fieldMax),
 		FirstCounter: t.firstCounter,

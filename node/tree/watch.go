@@ -42,6 +42,7 @@ type watchTable struct {
 	watchers  map[string][]watch
 	paths     map[int64]map[string]bool // by watcher, to remove them with it
 	bytes     map[int64]int             // by watcher, what its watches take
+	allBytes  int                       // what all take
 	recursive int                       // watches of mode watchRecursive
 }
 
@@ -68,7 +69,7 @@ func (w *watchTable) add(path string, watcher int64, mode watchMode) {
 			w.paths[watcher] = map[string]bool{}
 		}
 		w.paths[watcher][path] = true
-		w.bytes[watcher] += len(path) + watchOverhead
+		w.weigh(watcher, len(path)+watchOverhead)
 	}
 	if mode&^list[i].modes&watchRecursive != 0 {
 		w.recursive++
@@ -102,9 +103,15 @@ func (w *watchTable) set(path string, list []watch) {
 	w.watchers[path] = list
 }
 
+// weigh counts so many bytes more.
+func (w *watchTable) weigh(watcher int64, bytes int) {
+	w.bytes[watcher] += bytes
+	w.allBytes += bytes
+}
+
 func (w *watchTable) unlist(watcher int64, path string) {
 	delete(w.paths[watcher], path)
-	w.bytes[watcher] -= len(path) + watchOverhead
+	w.weigh(watcher, -len(path)-watchOverhead)
 	if len(w.paths[watcher]) == 0 {
 		delete(w.paths, watcher)
 		delete(w.bytes, watcher)
@@ -338,6 +345,9 @@ func (t *Tree) WatchCount() int { return t.watches.data.count() + t.watches.chil
 func (t *Tree) WatchBytes(watcher int64) int {
 	return t.watches.data.bytes[watcher] + t.watches.child.bytes[watcher]
 }
+
+// AllWatchBytes is how much memory all connections' watches take, about.
+func (t *Tree) AllWatchBytes() int { return t.watches.data.allBytes + t.watches.child.allBytes }
 
 // PathWatches is a path and the connections that watch it.
 type PathWatches struct {

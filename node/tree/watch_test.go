@@ -215,6 +215,9 @@ func TestWatchesAreWeighed(t *testing.T) {
 	require.Equal(t, 2*(len("/a")+len("/bb")+2*watchOverhead), tree.WatchBytes(1), "each place once")
 	tree.Apply(jute.TxnHeader{Zxid: 1, Type: jute.OpCreate}, &jute.CreateTxn{Path: "/a"})
 	require.Equal(t, len("/a")+2*len("/bb")+3*watchOverhead, tree.WatchBytes(1), "a watch that has fired is gone")
+	tree.WatchData("/ccc", 2)
+	require.Equal(t, tree.WatchBytes(1)+tree.WatchBytes(2), tree.AllWatchBytes())
 	tree.RemoveWatcher(1)
 	require.Zero(t, tree.WatchBytes(1))
+	require.Equal(t, len("/ccc")+watchOverhead, tree.AllWatchBytes())
 }
