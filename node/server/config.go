@@ -71,6 +71,9 @@ type Config struct {
 	// FS is the file system that the data directories are in; nil stands for the operating system's.
 	FS store.FS
 
+	// FlushLog is called before a panic ends the process; nil for nothing. See LogWriter.
+	FlushLog func()
+
 	tuning         tuning
 	authentication pipeline.Authentication
 }

@@ -43,6 +43,8 @@ type core struct {
 	outputs outputs
 	// observed is told of every step; it may be nil.
 	observed *observer
+	// beforePanic is called when the peer panics, which ends the process; it may be nil.
+	beforePanic func()
 
 	turn  sync.Mutex // guards what follows, and every step
 	batch []input
@@ -242,6 +244,12 @@ func (c *core) work() {
 // step tells the peer the time and the inputs, and distributes what it then wants. It returns the inputs that
 // it left for another step.
 func (c *core) step(inputs []input) (left []input) {
+	whole := false
+	defer func() {
+		if !whole && c.beforePanic != nil {
+			c.beforePanic()
+		}
+	}()
 	c.lock.Lock()
 	c.peer.Tick(c.clock.now())
 	for len(inputs) > 0 && c.peer.ClientBytes() < repliesMax {
@@ -262,5 +270,6 @@ func (c *core) step(inputs []input) (left []input) {
 	if ready.Fatal != nil {
 		c.over, c.fatal = true, ready.Fatal
 	}
+	whole = true
 	return inputs
 }

@@ -70,7 +70,7 @@ type shell struct {
 func (s *shell) open(ctx context.Context) error {
 	c, t := s.config, s.config.tuning
 	s.core = &core{
-		clock: newClock(), log: s.log, outputs: s, observed: s.observer,
+		clock: newClock(), log: s.log, outputs: s, observed: s.observer, beforePanic: c.FlushLog,
 		inputs: make(chan input, inputsQueued), more: make(chan struct{}, 1),
 		results: results{arrived: make(chan struct{}, 1)},
 	}

@@ -60,7 +60,10 @@ does as that image does: it writes zoo.cfg and myid from them, unless they are t
 			}
 			ctx, stop := signal.NotifyContext(command.Context(), syscall.SIGTERM, syscall.SIGINT)
 			defer stop()
-			return server.Run(ctx, config, slog.New(slog.NewTextHandler(command.ErrOrStderr(), nil)))
+			lines := server.NewLogWriter(command.ErrOrStderr())
+			defer lines.Close()
+			config.FlushLog = lines.Flush
+			return server.Run(ctx, config, slog.New(slog.NewTextHandler(lines, nil)))
 		},
 	}
 }
