@@ -272,10 +272,15 @@ func (w *World) NewClient(m *Member) *Client {
 // Connected tells whether the client has a session and a connection.
 func (c *Client) Connected() bool { return c.connected }
 
-// Create, Set, Sync and Get send a request.
+// Create, CreateReadable, Set, Sync and Get send a request. CreateReadable gives the znode an ACL of its own.
 
 func (c *Client) Create(path string) *Call {
 	return c.ask(jute.OpCreate, path, jute.CreateRequest{Path: path, Data: c.value(), ACL: jute.OpenACL()})
+}
+
+func (c *Client) CreateReadable(path string) *Call {
+	acl := []jute.ACL{{Perms: jute.PermRead, Id: jute.Id{Scheme: "world", ID: "anyone"}}}
+	return c.ask(jute.OpCreate, path, jute.CreateRequest{Path: path, Data: c.value(), ACL: acl})
 }
 
 func (c *Client) Set(path string) *Call {

@@ -5,6 +5,7 @@ import (
 	"sort"
 	"time"
 
+	"ordeal/node/defect"
 	"ordeal/node/disk"
 	"ordeal/node/jute"
 	"ordeal/node/tree"
@@ -41,6 +42,11 @@ type Disk struct {
 	SyncTime time.Duration
 	// Held keeps the disk from beginning another operation.
 	Held bool
+	// Broken, if not nil, is why every operation fails: the disk is full, or worse. Nothing is written then.
+	Broken error
+	// failed is set once an operation has failed. As the real store does, the disk then refuses whatever else is asked
+	// of it, though it be well again, until its member starts anew.
+	failed error
 }
 
 func newDisk(w *World, owner *Member) *Disk {
@@ -107,6 +113,12 @@ func (d *Disk) Holds(zxid int64) bool {
 	i := sort.Search(d.synced, func(i int) bool { return d.log[i].Zxid >= zxid })
 	return i < d.synced && d.log[i].Zxid == zxid
 }
+
+// Snapshots is how many snapshots it holds.
+func (d *Disk) Snapshots() int { return len(d.pictures) }
+
+// Epochs are the accepted and the current epoch that it holds.
+func (d *Disk) Epochs() (accepted, current int64) { return d.accepted, d.current }
 
 // ReadFrom implements disk.Reader.
 func (d *Disk) ReadFrom(from int64, sizeMax int64) ([]disk.Entry, error) {
@@ -187,6 +199,9 @@ func (d *Disk) duration(kind disk.Kind) time.Duration {
 
 // carryOut makes an operation's effect.
 func (d *Disk) carryOut(operation disk.Operation) disk.Result {
+	if err := d.failure(operation.Kind); err != nil {
+		return disk.Result{Err: err}
+	}
 	var result disk.Result
 	switch operation.Kind {
 	case disk.Append:
@@ -217,6 +232,20 @@ func (d *Disk) carryOut(operation disk.Operation) disk.Result {
 	return result
 }
 
+// failure tells why an operation fails, or nil.
+func (d *Disk) failure(kind disk.Kind) error {
+	if kind == disk.AbortSnapshot {
+		return nil
+	}
+	if d.Broken != nil {
+		d.failed = d.Broken
+	}
+	if d.Broken == nil && d.world.options.Defects.On(defect.GoOnAfterDiskError) {
+		return nil
+	}
+	return d.failed
+}
+
 // truncate removes what is newer than zxid, if there is something to go back to.
 func (d *Disk) truncate(zxid int64) disk.Result {
 	keep := 0
@@ -226,11 +255,15 @@ func (d *Disk) truncate(zxid int64) disk.Result {
 	if keep == 0 {
 		return disk.Result{Err: disk.ErrNothingBefore}
 	}
+	newer := d.pictures[keep:]
 	d.pictures = d.pictures[:keep]
 	for len(d.log) > 0 && d.log[len(d.log)-1].Zxid > zxid {
 		d.log = d.log[:len(d.log)-1]
 	}
 	d.synced = len(d.log)
+	if d.world.options.Defects.On(defect.SnapshotUncommitted) {
+		d.pictures = append(d.pictures, newer...)
+	}
 	return disk.Result{State: d.State()}
 }
 
@@ -247,6 +280,9 @@ func (d *Disk) takeSnapshot(operation disk.Operation, number int, data []byte) {
 			chunk, done = operation.Snapshot.Next(2)
 		} else {
 			result.Err = fmt.Errorf("world: given up")
+		}
+		if d.Broken != nil {
+			result.Err = d.Broken // a snapshot that fails costs nothing but the log's length
 		}
 		if !done {
 			d.takeSnapshot(operation, number, append(data, chunk...))
@@ -279,7 +315,7 @@ func (d *Disk) keepPicture(p picture) {
 // crash ends what is under way. Without power what was not synced is lost, but for some of it that
 // happened to be written.
 func (d *Disk) crash(powerLoss bool) {
-	d.queue, d.busy, d.Held = nil, false, false
+	d.queue, d.busy, d.Held, d.failed = nil, false, false, nil
 	d.snapshots++
 	if powerLoss {
 		d.log = d.log[:d.synced+d.world.random.IntN(len(d.log)-d.synced+1)]

@@ -16,6 +16,7 @@ var ambushPoints = []string{
 // ambush waits for the next time that something happens.
 type ambush struct {
 	point string
+	of    *Member // nil: whoever it happens to
 	do    func(victim *Member)
 }
 
@@ -25,11 +26,16 @@ func (w *World) Ambush(point string, do func()) {
 	w.ambushes = append(w.ambushes, ambush{point: point, do: func(*Member) { do() }})
 }
 
+// AmbushOf is Ambush for one member's packets, sent or received, and its disk.
+func (w *World) AmbushOf(m *Member, point string, do func()) {
+	w.ambushes = append(w.ambushes, ambush{point: point, of: m, do: func(*Member) { do() }})
+}
+
 // spring lets the ambushes at a point strike the sender or the receiver of a packet, or the owner of
 // a disk.
 func (w *World) spring(point string, from, to *Member) {
 	for i, a := range w.ambushes {
-		if a.point != point {
+		if a.point != point || a.of != nil && a.of != from && a.of != to {
 			continue
 		}
 		w.ambushes = append(w.ambushes[:i:i], w.ambushes[i+1:]...)

@@ -47,6 +47,9 @@ func (m *Member) State() peer.State { return m.state }
 // Disk is the member's disk.
 func (m *Member) Disk() *Disk { return m.disk }
 
+// Configure replaces the membership in the member's files, as an operator does while it is down.
+func (m *Member) Configure(lines string) { m.membership, m.lastSeen = parse(lines), nil }
+
 // Boot starts the member with what its disk holds.
 func (m *Member) Boot() {
 	if m.up {
@@ -126,7 +129,7 @@ func (m *Member) take() {
 			w.membership, w.verifier = m.membership, m.membership.Verifier()
 		}
 	}
-	w.check(ready.Fatal == nil, "member %d: %v", m.ID, ready.Fatal)
+	w.check(ready.Fatal == nil || m.disk.failed != nil, "member %d: %v", m.ID, ready.Fatal)
 	m.state = m.peer.State()
 	w.checkMember(m)
 	for _, n := range ready.Notifications {
@@ -146,6 +149,10 @@ func (m *Member) take() {
 	}
 	if len(ready.Disk) > 0 {
 		m.disk.ask(ready.Disk)
+	}
+	if ready.Fatal != nil {
+		w.trace("%d ends: %v", m.ID, ready.Fatal)
+		m.Crash(false)
 	}
 }
 
