@@ -72,7 +72,7 @@ func TestLogIsFlushedBeforeAPanic(t *testing.T) {
 	var got logBuffer
 	w := NewLogWriter(&got)
 	defer w.Close()
-	c, _ := newRecordedCore()
+	c, _ := newRecordedCore(func(*peer.Config) {})
 	c.beforePanic = w.Flush
 	log := slog.New(slog.NewTextHandler(w, nil))
 	require.True(t, c.add(t.Context(), func(*peer.Peer) {
