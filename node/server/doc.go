@@ -17,11 +17,11 @@
 //
 // All ports take TLS (crypto/tls) where Apache's properties say so; key stores are PEM files.
 //
-// Rules that hold throughout: the core never waits for a socket or a disk; every queue is bounded, and
-// who cannot keep up is cut off, or not read from for a while (a client also while the disk is behind, a server
-// hardly ever: its pings and acknowledgements come the same way as its requests); memory is made for bytes
-// that came, never for a length that was only claimed; no lock is held over input or output (the log's included: LogWriter); every goroutine is
-// waited for before Run returns; a panic ends the process.
+// Rules that hold throughout: the core never waits for a socket or a disk; every queue is bounded, and who cannot
+// keep up is cut off, or not read from for a while (a client also while the disk is behind, a server hardly ever: its
+// pings and acknowledgements come the same way as its requests); memory is made for bytes that came, never for a
+// length that was only claimed; no lock is held over input or output (the log's included: LogWriter); every goroutine
+// is waited for before Run returns; a panic ends the process.
 //
 // The package must not know what a request or a transaction means. It looks into a client's frames
 // for their xid and operation only, and into replies for the statistics.
