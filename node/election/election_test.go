@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"ordeal/node/defect"
 	"ordeal/node/quorum"
 )
 
@@ -358,12 +359,18 @@ func TestLoneVoterElectsItself(t *testing.T) {
 
 // ZOOKEEPER-975: a server that joins late receives the whole history of the votes that its peers
 // exchanged. Apache once counted only that it had heard from all, and led.
-func TestLateJoinerWithStaleVotes(t *testing.T) {
-	e := started(t, 3, membership(t, 3, 0))
-	e.Receive(1, looking(1))
-	e.Receive(2, looking(2))
-	e.Receive(1, looking(2))
-	e.Tick(FinalizeWait)
+func TestLateJoinerWithStaleVotes975(t *testing.T) {
+	late := func(defects defect.Set) *FastLeaderElection {
+		e := New(Options{MyID: 3, Membership: membership(t, 3, 0), Defects: defects})
+		e.Start(myZxid, myEpoch)
+		e.Receive(1, looking(1))
+		e.Receive(2, looking(2))
+		e.Receive(1, looking(2))
+		e.Tick(FinalizeWait)
+		return e
+	}
+	require.Equal(t, Leading, late(defect.Set{defect.LeadAlone: true}).Take().Decision.Role, "the mistake itself")
+	e := late(nil)
 	require.Nil(t, e.Take().Decision, "all have been heard, but none votes for 3")
 	for _, id := range []int64{1, 2} {
 		n := looking(2)
@@ -376,4 +383,21 @@ func TestLateJoinerWithStaleVotes(t *testing.T) {
 	decision := e.Take().Decision
 	require.EqualValues(t, 2, decision.Leader)
 	require.Equal(t, Following, decision.Role)
+}
+
+// Test3537: whether a leader leads is asked of the same votes in which a quorum for it was found. Here server 3 led in an
+// earlier epoch and looks again: those that already follow it have a quorum of my round, with me, but it must say so
+// itself in this round.
+func Test3537(t *testing.T) {
+	e := started(t, 2, membership(t, 5, 0))
+	before := settled(3, 3)
+	before.PeerEpoch = myEpoch - 1
+	e.Receive(3, before)
+	e.Receive(3, looking(3))
+	follower := looking(3)
+	follower.State = Following
+	e.Receive(1, follower)
+	require.Nil(t, e.Take().Decision)
+	e.Tick(FinalizeWait)
+	require.Equal(t, Following, e.Take().Decision.Role, "by the votes of this round")
 }

@@ -11,8 +11,8 @@ import (
 	"ordeal/node/tree"
 )
 
-// TestWhatNoClientMayAsk: the answer has no zxid, and the connection ends.
-func TestWhatNoClientMayAsk(t *testing.T) {
+// TestWhatNoClientMayAsk2623: the answer has no zxid, and the connection ends.
+func TestWhatNoClientMayAsk2623(t *testing.T) {
 	for _, op := range []jute.OpCode{
 		jute.OpNotification, jute.OpError, 10, 23, 1000,
 		jute.OpCheck,                                 // alone: ZOOKEEPER-2623
@@ -43,8 +43,8 @@ func TestSASLIsNotConfigured(t *testing.T) {
 	require.Nil(t, response.Token)
 }
 
-// TestRepliesKeepTheOrderOfRequests also while the disk is slow, on one connection.
-func TestRepliesKeepTheOrderOfRequests(t *testing.T) {
+// TestRepliesKeepTheOrderOfRequests1863 also while the disk is slow, on one connection.
+func TestRepliesKeepTheOrderOfRequests1863(t *testing.T) {
 	for _, role := range []Role{Standalone, Leader} {
 		t.Run(role.String(), func(t *testing.T) {
 			w := newWorld(t, withRole(role))
@@ -139,7 +139,7 @@ func TestRequestThrottler(t *testing.T) {
 	require.Zero(t, w.server.Outstanding())
 }
 
-func TestRequestsOfAClosedConnectionTakeEffect(t *testing.T) {
+func TestRequestsOfAClosedConnectionTakeEffect1382(t *testing.T) {
 	w := newWorld(t)
 	c := w.connect()
 	w.slowDisk = true
@@ -199,8 +199,8 @@ func TestDefectLateWatchIsNotALostWatch(t *testing.T) {
 	require.Len(t, c.receive(), 1)
 }
 
-// TestWatchesRespectACLs: who may not read a znode is not told of it (ZOOKEEPER-4799).
-func TestWatchesRespectACLs(t *testing.T) {
+// TestWatchesRespectACLs4799: who may not read a znode is not told of it (ZOOKEEPER-4799).
+func TestWatchesRespectACLs4799(t *testing.T) {
 	w := newWorld(t)
 	owner, spy := w.connect(), w.connect()
 	require.Equal(t, jute.Ok, owner.ask(jute.OpAuth, jute.AuthPacket{Scheme: "digest", Auth: []byte("u:p")}, nil))

@@ -43,9 +43,9 @@ func TestDefectDuplicateSequence(t *testing.T) {
 	require.Equal(t, first, c.mustCreate("/q/n-", 2))
 }
 
-// TestFailedMultiKeepsEarlierPendingChanges: a multi that fails must not disturb what is under way for
+// TestFailedMultiKeepsEarlierPendingChanges1624And2052: a multi that fails must not disturb what is under way for
 // the same znodes, nor the parent's count of sequential children (ZOOKEEPER-1624).
-func TestFailedMultiKeepsEarlierPendingChanges(t *testing.T) {
+func TestFailedMultiKeepsEarlierPendingChanges1624And2052(t *testing.T) {
 	w := newWorld(t)
 	c := w.connect()
 	c.mustCreate("/q", 0)
@@ -70,9 +70,9 @@ func TestFailedMultiKeepsEarlierPendingChanges(t *testing.T) {
 	require.Contains(t, string(messages[4].body), "/q/n-0000000001")
 }
 
-// TestCloseSessionTakesPendingEphemerals: the transaction names those that are still on their way, and
+// TestCloseSessionTakesPendingEphemerals1208: the transaction names those that are still on their way, and
 // not those that are being deleted (ZOOKEEPER-1208).
-func TestCloseSessionTakesPendingEphemerals(t *testing.T) {
+func TestCloseSessionTakesPendingEphemerals1208(t *testing.T) {
 	w := newWorld(t)
 	c := w.connect()
 	c.mustCreate("/old", 1)
@@ -92,7 +92,7 @@ func TestCloseSessionTakesPendingEphemerals(t *testing.T) {
 	require.True(t, c.isClosed())
 }
 
-func TestVersionsSkipMinusOne(t *testing.T) {
+func TestVersionsSkipMinusOne4743(t *testing.T) {
 	require.Equal(t, int32(0), nextVersion(-2), "as a condition -1 means any version (ZOOKEEPER-4743)")
 	require.Equal(t, int32(8), nextVersion(7))
 }

@@ -100,7 +100,7 @@ func TestRequests(t *testing.T) {
 		{jute.OpExists, jute.ExistsRequest{Path: "/node"}, jute.Ok},
 		{jute.OpExists, jute.ExistsRequest{Path: "/none"}, jute.NoNode},
 		{jute.OpExists, jute.ExistsRequest{Path: "/no\x00ne"}, jute.BadArguments},
-		{jute.OpExists, jute.ExistsRequest{Path: "/secret"}, jute.NoAuth}, // ZOOKEEPER-2590
+		{jute.OpExists, jute.ExistsRequest{Path: "/secret"}, jute.NoAuth},
 		{jute.OpGetData, jute.GetDataRequest{Path: "/node"}, jute.Ok},
 		{jute.OpGetData, jute.GetDataRequest{Path: "/none"}, jute.NoNode},
 		{jute.OpGetData, jute.GetDataRequest{Path: "/secret"}, jute.NoAuth},
@@ -159,6 +159,15 @@ func multiOf(operations ...any) jute.MultiRequest {
 	return m
 }
 
+// Test2590: who may not read a znode does not learn from exists that it is there, nor is told of it later.
+func Test2590(t *testing.T) {
+	w := newWorld(t)
+	c := w.connect()
+	plant(t, c)
+	require.Equal(t, jute.NoAuth, w.connect().ask(jute.OpExists, jute.ExistsRequest{Path: "/secret", Watch: true}, nil))
+	require.Zero(t, w.tree.WatchCount())
+}
+
 func TestTTLNodesNeedExtendedTypes(t *testing.T) {
 	w := newWorld(t, func(c *Config) { c.ExtendedTypes = true })
 	c := w.connect()
@@ -191,7 +200,7 @@ func TestFailedWriteIsLogged(t *testing.T) {
 	require.Len(t, w.log[len(w.log)-1].Payload, 36)
 }
 
-func TestMulti(t *testing.T) {
+func TestMulti4026(t *testing.T) {
 	w := newWorld(t)
 	c := w.connect()
 	var response jute.MultiResponse

@@ -78,7 +78,7 @@ func call(t *testing.T, r *running, greeting []byte) net.Conn {
 	return tcp
 }
 
-func TestElectionHeadersOfAllVersions(t *testing.T) {
+func TestElectionHeadersOfAllVersions3720(t *testing.T) {
 	for name, greeting := range map[string][]byte{
 		"one address":       header(3, "127.0.0.1:3888"),
 		"several addresses": concat(long(electionProtocolMultiAddress), long(3), integer(7), []byte("a:1|b:2")),
@@ -197,7 +197,7 @@ func TestSmallerIdIsCalledBack(t *testing.T) {
 	}
 }
 
-func TestMalformedNotifications(t *testing.T) {
+func TestMalformedNotifications3769(t *testing.T) {
 	r := start(t, ensembleConfigs(t, 3)[1])
 	tcp := call(t, r, header(3, "h:1"))
 	vote := election.Notification{State: election.Looking, Leader: 3, ElectionEpoch: 1, Version: 2}

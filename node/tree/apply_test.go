@@ -87,7 +87,7 @@ func TestStats(t *testing.T) {
 	})
 }
 
-func TestWhatReplayMayMeet(t *testing.T) {
+func TestWhatReplayMayMeet3125And3249And3145(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		txn  jute.Txn
@@ -126,7 +126,7 @@ func TestWhatReplayMayMeet(t *testing.T) {
 
 // A fuzzy snapshot may hold a child of a later life of its parent. The replayed end of the earlier
 // life leaves it without a parent until it is created.
-func TestReplayMeetsAnOrphan(t *testing.T) {
+func TestReplayMeetsAnOrphan1573(t *testing.T) {
 	l := fixture()
 	quotaOn(l, "count=9,bytes=-1")
 	s := newApacheSnapshotter(l.tree)

@@ -104,7 +104,7 @@ func (s *apacheSnapshotter) Next(nodes int) ([]byte, bool) {
 
 // Whatever happens while a snapshot is written, reading it and applying what came after its zxid
 // leads to the very tree that the transactions led to.
-func TestFuzzySnapshotAndReplayGiveTheSameTree(t *testing.T) {
+func TestFuzzySnapshotAndReplayGiveTheSameTree1090(t *testing.T) {
 	for name, start := range map[string]func(*Tree) walker{
 		"ours":     func(t *Tree) walker { return t.Snapshot() },
 		"Apache's": func(t *Tree) walker { return newApacheSnapshotter(t) },
@@ -138,7 +138,7 @@ func TestFuzzySnapshotAndReplayGiveTheSameTree(t *testing.T) {
 
 // The create's ACL is numbered after the snapshot's table was written, so the snapshot has a znode
 // with a number that stands for nothing.
-func TestReplayMendsAnACLThatTheSnapshotLacks(t *testing.T) {
+func TestReplayMendsAnACLThatTheSnapshotLacks4846And4689(t *testing.T) {
 	l := newLeader()
 	s := newApacheSnapshotter(l.tree)
 	head, _ := s.Next(0)

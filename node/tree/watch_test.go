@@ -79,7 +79,7 @@ func TestPersistentWatches(t *testing.T) {
 }
 
 // ZOOKEEPER-4466: in 3.8 a later registration takes the place of an earlier one.
-func TestModesOfOneWatcherDoNotDisturbOneAnother(t *testing.T) {
+func TestModesOfOneWatcherDoNotDisturbOneAnother4466And4471And4472(t *testing.T) {
 	l := fixture()
 	l.tree.AddWatch("/p", 1, jute.AddWatchPersistent)
 	l.tree.AddWatch("/p", 1, jute.AddWatchPersistentRecursive)
