@@ -30,6 +30,9 @@ const (
 	snappyJar = "/usr/share/java/snappy-java.jar"
 	// startLimit is how long a JVM may take on a busy machine.
 	startLimit = 60 * time.Second
+	// sessionTimeout outlives every test. A session of a server that was killed would otherwise end at its
+	// successor, and take its ephemeral znodes along, between what a client saw and what the disk has.
+	sessionTimeout = 10 * time.Minute
 )
 
 // needApache skips the test where Apache ZooKeeper is not installed, unless everything must be.
@@ -65,7 +68,8 @@ func startApache(t *testing.T, dataDir, logDir string, properties ...string) *ap
 func startMember(t *testing.T, dataDir, logDir string, port int, more string, properties ...string) *apache {
 	config := filepath.Join(t.TempDir(), "zoo.cfg")
 	text := fmt.Sprintf("tickTime=500\ninitLimit=20\nsyncLimit=10\ndataDir=%s\ndataLogDir=%s\nclientPort=%d\n"+
-		"clientPortAddress=127.0.0.1\nadmin.enableServer=false\n4lw.commands.whitelist=*\n%s", dataDir, logDir, port, more)
+		"clientPortAddress=127.0.0.1\nadmin.enableServer=false\n4lw.commands.whitelist=*\nmaxSessionTimeout=%d\n%s",
+		dataDir, logDir, port, sessionTimeout.Milliseconds(), more)
 	require.NoError(t, os.WriteFile(config, []byte(text), 0o644))
 	arguments := []string{"-Xmx256m", "-Dzookeeper.extendedTypesEnabled=true"}
 	arguments = append(arguments, properties...)
@@ -98,7 +102,7 @@ func (a *apache) connect(t *testing.T) *zk.Conn { return connect(t, a.address) }
 
 func connect(t *testing.T, addresses ...string) *zk.Conn {
 	waitServing(t, addresses)
-	connection, events, err := zk.Connect(addresses, 10*time.Second, zk.WithLogger(quiet{}))
+	connection, events, err := zk.Connect(addresses, sessionTimeout, zk.WithLogger(quiet{}))
 	require.NoError(t, err)
 	t.Cleanup(connection.Close)
 	deadline := time.After(startLimit)
