@@ -55,6 +55,9 @@ type replayed struct {
 	damaged []error
 	// digests are the places where the tree was not what its writer had.
 	digests []*DigestError
+	// suspect is that the digest at a snapshot's end was not the tree's, while what follows in the log may still
+	// explain it.
+	suspect *DigestError
 	// disorder are the transactions that stood where they do not belong.
 	disorder []*DisorderError
 	// prints are those of the transactions replayed so far, by which a repeated one is known.
@@ -151,6 +154,7 @@ func (d *directories) replay(limit int64) (*replayed, error) {
 			return nil, &LostError{fmt.Sprintf("no snapshot and no log holds the state of transaction %#x: %v", zxid, errors.Join(r.damaged...))}
 		}
 	}
+	r.convict()
 	if !found {
 		return r, errNothing
 	}
@@ -376,11 +380,21 @@ func (d *directories) apply(r *replayed, entry disk.Entry) (proven bool, err err
 	if keep := d.options.CommitLogCount; len(r.committed) >= 2*keep {
 		r.committed = append([]disk.Entry(nil), r.committed[len(r.committed)-keep:]...)
 	}
+	wasKnown := r.tree.DigestKnown()
 	mismatch := r.tree.CheckDigest(entry.Zxid, digest)
-	if r.base == nil || r.base.digest != nil {
+	matches := mismatch == nil && digest != nil && digest.Version == jute.DigestVersion && r.tree.DigestKnown()
+	switch {
+	case r.base != nil && r.base.digest == nil:
+		// a fuzzy tree of which nobody knows how far it is
+	case matches && wasKnown:
+		r.suspect = nil
+	case mismatch != nil && !wasKnown && entry.Zxid == r.base.digest.zxid:
+		r.suspect = &DigestError{Zxid: entry.Zxid, Err: mismatch}
+	case mismatch != nil:
+		r.convict()
 		r.mismatch(mismatch)
 	}
-	return mismatch == nil && digest != nil && digest.Version == jute.DigestVersion && r.tree.DigestKnown(), nil
+	return matches, nil
 }
 
 // expectDigest hands the snapshot's digest to the tree, which compares when it is as far as it was when
@@ -390,7 +404,19 @@ func (r *replayed) expectDigest() {
 	if digest == nil || digest.version != jute.DigestVersion || (digest.zxid == 0 && digest.value == 0) {
 		return
 	}
-	r.mismatch(r.tree.ExpectDigest(digest.zxid, digest.value))
+	if err := r.tree.ExpectDigest(digest.zxid, digest.value); err != nil {
+		r.suspect = &DigestError{Zxid: r.last, Err: err}
+	}
+}
+
+// convict counts a wrong digest of a snapshot, which the log did not explain. It does if the next digest in it is the
+// tree's again: Apache's server applies a transaction while another thread writes the snapshot, which may then hold a
+// part of that transaction and still the digest of the one before.
+func (r *replayed) convict() {
+	if r.suspect != nil && len(r.digests) < digestErrorsMax {
+		r.digests = append(r.digests, r.suspect)
+	}
+	r.suspect = nil
 }
 
 // digestErrorsMax bounds how many mismatches are kept: one wrong znode makes every later digest wrong.

@@ -401,19 +401,29 @@ func TestDigests(t *testing.T) {
 	withDigest := func(digest int64) []byte {
 		return record(jute.EncodePayload(header, txn, &jute.TxnDigest{Version: jute.DigestVersion, TreeDigest: digest}))
 	}
-	wrongSnapshot := snapshotOf(t, Plain, 1, 2)
-	wrongSnapshot = wrongSnapshot[:len(wrongSnapshot)-(8+4+8)-sealSize]
-	var trailer jute.Encoder
-	trailer.Long(2)
-	trailer.Int(jute.DigestVersion)
-	trailer.Long(12345)
+	endingWith := func(digest int64, zxids ...int64) []byte {
+		snapshot := snapshotOf(t, Plain, zxids...)
+		var trailer jute.Encoder
+		trailer.Long(2)
+		trailer.Int(jute.DigestVersion)
+		trailer.Long(digest)
+		return resealed(snapshot[:len(snapshot)-(8+4+8)-sealSize], trailer.Bytes())
+	}
+	right := withDigest(treeOf(1, 2, 3).Digest())
+	// Apache's server was applying 3 when the snapshot was written.
+	ahead := endingWith(treeOf(1, 2).Digest(), 1, 2, 3)
 	for name, c := range map[string]struct {
 		directory directory
 		zxids     []int64
 	}{
-		"right":                 {directory{"snapshot.2": snapshotOf(t, Plain, 1, 2), "log.3": join(logOf(), withDigest(treeOf(1, 2, 3).Digest()))}, nil},
+		"right":                 {directory{"snapshot.2": snapshotOf(t, Plain, 1, 2), "log.3": join(logOf(), right)}, nil},
 		"wrong in the log":      {directory{"snapshot.2": snapshotOf(t, Plain, 1, 2), "log.3": join(logOf(), withDigest(1))}, []int64{3}},
-		"wrong in the snapshot": {directory{"snapshot.2": resealed(wrongSnapshot, trailer.Bytes()), "log.3": logOf(3)}, []int64{2}},
+		"wrong in the snapshot": {directory{"snapshot.2": endingWith(12345, 1, 2), "log.3": logOf(3)}, []int64{2}},
+		"wrong in both":         {directory{"snapshot.2": ahead, "log.3": join(logOf(), withDigest(1))}, []int64{2, 3}},
+
+		"snapshot with a part of the next transaction":                 {directory{"snapshot.2": ahead, "log.3": join(logOf(), right)}, nil},
+		"snapshot with a part of the next transaction, from before it": {directory{"snapshot.1": ahead, "log.2": join(logOf(2), right)}, nil},
+		"snapshot with more than the log":                              {directory{"snapshot.2": ahead, "log.3": logOf(3)}, []int64{2}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			options := testOptions(c.directory.files()).withDefaults()
