@@ -79,7 +79,7 @@ func TestIntegrationStreamAgainstApache(t *testing.T) {
 			report(t, d, seed)
 			apache.Kill()
 			require.NoError(t, r.stop())
-			sameDisk(t, apache.DataDir, r.config.DataDir)
+			sameDisk(t, d, apache.DataDir, r.config.DataDir)
 		})
 	}
 }
@@ -99,7 +99,7 @@ func TestIntegrationEnsemblesAgainstApache(t *testing.T) {
 			report(t, d, seed)
 			apache.Kill()
 			require.NoError(t, r.stop())
-			sameDisk(t, apache.DataDir, r.config.DataDir)
+			sameDisk(t, d, apache.DataDir, r.config.DataDir)
 		})
 	}
 }
@@ -132,7 +132,7 @@ func report(t *testing.T, d *duel.Duel, seed uint64) {
 
 // sameDisk compares what two servers would start with. That our tree is the one whose digests our server wrote,
 // ReadDir makes sure. Apache's server foretells some digests wrong, and says so in its own log.
-func sameDisk(t *testing.T, apache, ours string) {
+func sameDisk(t *testing.T, d *duel.Duel, apache, ours string) {
 	t.Helper()
 	theirs, err := store.ReadDir(apache, "")
 	if wrong := (*store.DigestError)(nil); errors.As(err, &wrong) {
@@ -142,7 +142,7 @@ func sameDisk(t *testing.T, apache, ours string) {
 	}
 	mine, err := store.ReadDir(ours, "")
 	require.NoError(t, err)
-	expected, found := normalised(theirs.Tree), normalised(mine.Tree)
+	expected, found := normalised(d, theirs.Tree), normalised(d, mine.Tree)
 	for i := range min(len(expected), len(found)) {
 		require.Equal(t, expected[i], found[i])
 	}
@@ -150,14 +150,14 @@ func sameDisk(t *testing.T, apache, ours string) {
 }
 
 // normalised lists a tree's znodes without what differs between any two ensembles.
-func normalised(from *tree.Tree) []string {
+func normalised(d *duel.Duel, from *tree.Tree) []string {
 	var lines []string
 	counter := func(zxid int64) int64 { return zxid & 0xffffffff }
 	from.Walk(func(path string, znode tree.Znode) bool {
 		stat := znode.Stat
 		owner := stat.EphemeralOwner
 		if from.IsEphemeral(owner) && owner != 0 {
-			owner = 1
+			owner = d.Session(owner)
 		}
 		if path == "/zookeeper/config" {
 			return true // each server fills it in when it serves

@@ -1,6 +1,6 @@
 // Package duel asks the same of two servers, Apache ZooKeeper and another one, and compares every answer,
-// watch event and end of a connection. It is for tests only: what it holds carries the build tag
-// "integration", since it needs Java.
+// watch event and end of a connection. It is for tests only: what needs Java carries the build
+// tag "integration".
 //
 // A Duel has two sides, and each Client a connection to both. Times and session ids are translated; zxids have to
 // be equal, but for the epoch, which an ensemble takes from its elections.

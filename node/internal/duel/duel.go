@@ -23,13 +23,6 @@ import (
 	"ordeal/node/jute"
 )
 
-// The two sides, as indices.
-const (
-	apache = iota
-	ours
-	sides
-)
-
 // Dial opens a connection to a server.
 type Dial func() Wire
 
@@ -81,10 +74,14 @@ var tracing = os.Getenv("ORDEAL_TRACE") != ""
 
 // Duel is both servers and their clients.
 type Duel struct {
-	t        *testing.T
-	dials    [sides]Dial
-	clients  []*Client
-	sessions [sides]map[int64]string
+	t       *testing.T
+	dials   [sides]Dial
+	clients []*Client
+	// sessions are the numbers of the sessions, from 1 in the order in which they were opened.
+	sessions [sides]map[int64]int64
+	// watches are those of all connections that ever were.
+	watches []watchBook
+	clocks  [sides]clockBook
 	// zxid is the newest that both told of, without its epoch.
 	zxid int64
 	// created are the paths that were told as created.
@@ -97,7 +94,8 @@ type Duel struct {
 
 // New returns a duel of Apache's server and ours, neither of which has had a client before.
 func New(t *testing.T, apache, ours Dial) *Duel {
-	return &Duel{t: t, dials: [sides]Dial{apache, ours}, sessions: [sides]map[int64]string{{}, {}}, Allowed: map[string]int{}}
+	return &Duel{t: t, dials: [sides]Dial{apache, ours}, sessions: [sides]map[int64]int64{{}, {}},
+		clocks: [sides]clockBook{newClockBook(), newClockBook()}, Allowed: map[string]int{}}
 }
 
 // Client is one client, connected to both servers.
@@ -108,11 +106,14 @@ type Client struct {
 	id    [sides]int64
 	pass  [sides][]byte
 	xid   int32
+	// watches are those that this connection should have at both servers.
+	watches watchBook
 }
 
 // Open connects a client that has no session yet.
 func (d *Duel) Open() *Client {
-	c := &Client{duel: d}
+	c := &Client{duel: d, watches: watchBook{}}
+	d.watches = append(d.watches, c.watches)
 	for i, dial := range d.dials {
 		c.wires[i] = dial()
 	}
@@ -181,10 +182,10 @@ func (c *Client) handshake(ids [sides]int64, passwords [sides][]byte, seen int64
 		var response jute.ConnectResponse
 		require.NoError(c.duel.t, jute.Unmarshal(frame, &response))
 		c.id[i], c.pass[i] = response.SessionID, response.Passwd
-		if response.SessionID != 0 && c.duel.sessions[i][response.SessionID] == "" {
-			c.duel.sessions[i][response.SessionID] = fmt.Sprintf("session %d", len(c.duel.sessions[i]))
+		if response.SessionID != 0 && c.duel.sessions[i][response.SessionID] == 0 {
+			c.duel.sessions[i][response.SessionID] = int64(len(c.duel.sessions[i]) + 1)
 		}
-		answers[i] = fmt.Sprint(response.TimeOut, c.duel.sessions[i][response.SessionID])
+		answers[i] = fmt.Sprint(response.TimeOut, " session ", c.duel.sessions[i][response.SessionID])
 		if response.SessionID == 0 {
 			answers[i] += fmt.Sprint(response.Passwd, wire.Read() == nil)
 		}
@@ -217,7 +218,7 @@ func (c *Client) askFrame(what string, xid int32, op jute.OpCode, body jute.Reco
 		multi.Decode(jute.NewDecoder(frame[requestHeaderSize:]))
 		body = multi
 	}
-	var answers [sides][]string
+	var answers [sides][]heard
 	for _, wire := range c.wires {
 		wire.Write(frame)
 	}
@@ -225,20 +226,22 @@ func (c *Client) askFrame(what string, xid int32, op jute.OpCode, body jute.Reco
 		answers[i] = c.collect(i, xid, op, body)
 	}
 	if tracing {
-		d.t.Logf("%s: %s: %s; %s", d.sessions[ours][c.id[ours]], what, answers[apache], answers[ours])
+		d.t.Logf("session %d: %s: %v; %v", d.sessions[ours][c.id[ours]], what, answers[apache], answers[ours])
 	}
-	c.dead = strings.HasSuffix(answers[apache][len(answers[apache])-1], "closed")
+	c.dead = last(answers[apache]).closed
+	request := readable(op, body, frame)
 	if !slices.Equal(answers[apache], answers[ours]) {
-		name, allowed := allowed(op, answers)
+		name, allowed := c.asker().allowed(request, answers)
 		if !allowed {
 			assert.Equal(d.t, answers[apache], answers[ours], "%s: Apache, ours", what)
 		}
 		d.Allowed[name]++
 		if name == existsWithoutRead {
-			c.dropWatch(frame)
+			c.dropWatch(request)
 		}
 	}
-	for _, match := range createdPath.FindAllStringSubmatch(answers[apache][len(answers[apache])-1], -1) {
+	c.watches.asked(request, answers)
+	for _, match := range createdPath.FindAllStringSubmatch(last(answers[apache]).body, -1) {
 		d.created = append(d.created, match[1])
 	}
 	if !mayFireWatches(op) {
@@ -257,6 +260,7 @@ func (c *Client) askFrame(what string, xid int32, op jute.OpCode, body jute.Reco
 				sortEvents(answers[i])
 			}
 		}
+		other.watches.fired(answers[apache])
 		if !slices.Equal(answers[apache], answers[ours]) {
 			assert.Equal(d.t, answers[apache], answers[ours], "%s: what client %d hears: Apache, ours", what, j)
 		}
@@ -266,22 +270,34 @@ func (c *Client) askFrame(what string, xid int32, op jute.OpCode, body jute.Reco
 // createdPath finds what was created in the words of a reply.
 var createdPath = regexp.MustCompile(`&\{Path:(/[^ }]+)`)
 
+// asker is what the rules of what is allowed may know of a client.
+func (c *Client) asker() asker {
+	return asker{
+		own: c.watches, all: c.duel.watches,
+		unreadable: func(path string) bool {
+			if c.dead {
+				return false
+			}
+			c.xid++
+			c.wires[apache].Write(requestFrame(c.xid, jute.OpGetData, jute.GetDataRequest{Path: path}))
+			return last(c.collect(apache, c.xid, jute.OpGetData, nil)).header.Err == jute.NoAuth
+		},
+	}
+}
+
 // dropWatch takes back the watch that an exists may have set on one side only.
-func (c *Client) dropWatch(frame []byte) {
-	var header jute.RequestHeader
-	var request jute.ExistsRequest
-	decoder := jute.NewDecoder(frame)
-	header.Decode(decoder)
-	request.Decode(decoder)
-	if decoder.Err() != nil || !request.Watch {
+func (c *Client) dropWatch(request jute.Record) {
+	exists, ok := request.(*jute.ExistsRequest)
+	if !ok || !exists.Watch {
 		return
 	}
 	c.xid++
-	body := jute.RemoveWatchesRequest{Path: request.Path, Type: jute.WatcherData}
+	body := jute.RemoveWatchesRequest{Path: exists.Path, Type: jute.WatcherData}
 	for i, wire := range c.wires {
 		wire.Write(requestFrame(c.xid, jute.OpRemoveWatches, body))
 		c.collect(i, c.xid, jute.OpRemoveWatches, body)
 	}
+	c.watches.drop(exists.Path, jute.WatcherData)
 }
 
 // mayFireWatches is false for requests that nobody but the asker hears of.
@@ -295,39 +311,43 @@ func mayFireWatches(op jute.OpCode) bool {
 }
 
 // collect reads up to the reply with this xid, or to the end.
-func (c *Client) collect(i int, xid int32, op jute.OpCode, body jute.Record) []string {
-	var heard []string
+func (c *Client) collect(i int, xid int32, op jute.OpCode, body jute.Record) []heard {
+	var all []heard
 	for {
 		frame := c.wires[i].Read()
 		if frame == nil {
-			return append(heard, "closed")
+			return append(all, heard{closed: true})
 		}
 		decoder := jute.NewDecoder(frame)
-		var header jute.ReplyHeader
-		header.Decode(decoder)
-		header.Zxid = withoutEpoch(header.Zxid)
-		if header.Xid == jute.XidNotification && xid != jute.XidNotification {
-			var event jute.WatcherEvent
-			event.Decode(decoder)
-			heard = append(heard, fmt.Sprintf("%+v %+v %x", header, event, decoder.Rest()))
+		var one heard
+		one.header.Decode(decoder)
+		one.header.Zxid = withoutEpoch(one.header.Zxid)
+		if one.header.Xid == jute.XidNotification && xid != jute.XidNotification {
+			one.event.Decode(decoder)
+			one.body = fmt.Sprintf("%x", decoder.Rest())
+			all = append(all, one)
 			continue
 		}
-		heard = append(heard, fmt.Sprintf("%+v %s", header, c.duel.render(i, op, body, decoder)))
-		if header.Xid == xid {
-			c.duel.zxid = max(c.duel.zxid, header.Zxid)
+		one.body = c.duel.render(i, op, body, decoder)
+		if one.header.Xid == xid {
+			c.duel.zxid = max(c.duel.zxid, one.header.Zxid)
+			if op == jute.OpCloseSession || one.header.Err == jute.Unimplemented || one.header.Err == jute.AuthFailed {
+				one.closed = c.wires[i].Read() == nil
+			}
+			all = append(all, one)
 			if op == jute.OpCloseSession {
-				sortEvents(heard)
+				sortEvents(all)
 			}
-			if op == jute.OpCloseSession || header.Err == jute.Unimplemented || header.Err == jute.AuthFailed {
-				heard = append(heard, "then "+map[bool]string{true: "closed", false: "open"}[c.wires[i].Read() == nil])
-			}
-			return heard
+			return all
 		}
+		all = append(all, one)
 	}
 }
 
 // sortEvents sorts what came before the reply: Apache deletes ephemerals in the order of a hash table.
-func sortEvents(heard []string) { slices.Sort(heard[:len(heard)-1]) }
+func sortEvents(all []heard) {
+	slices.SortFunc(all[:len(all)-1], func(a, b heard) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+}
 
 // withoutEpoch leaves the counter of a zxid; a negative one stands for none.
 func withoutEpoch(zxid int64) int64 {
@@ -418,9 +438,11 @@ func (d *Duel) renderMulti(i int, request jute.Record, response *jute.MultiRespo
 	return b.String()
 }
 
-// forget replaces what differs between any two servers: times, epochs, and a session's number by its
-// name.
+// forget replaces what differs between any two servers: times, epochs, and a session's id by its number. That the
+// times belong to the zxids is seen first.
 func (d *Duel) forget(i int, stat *jute.Stat) {
+	require.NoError(d.t, d.clocks[i].note(stat.Czxid, stat.Ctime), "%s's czxid and ctime in %+v", names[i], *stat)
+	require.NoError(d.t, d.clocks[i].note(stat.Mzxid, stat.Mtime), "%s's mzxid and mtime in %+v", names[i], *stat)
 	const longAgo = 1_000_000 // times below are not times but 0
 	if stat.Ctime > longAgo {
 		stat.Ctime = 1
@@ -432,14 +454,15 @@ func (d *Duel) forget(i int, stat *jute.Stat) {
 		*zxid = withoutEpoch(*zxid)
 	}
 	if stat.EphemeralOwner != 0 {
-		name := d.sessions[i][stat.EphemeralOwner]
-		require.NotEmpty(d.t, name, "ephemeral owner %#x", stat.EphemeralOwner)
-		stat.EphemeralOwner = int64(name[len(name)-1])
+		number := d.sessions[i][stat.EphemeralOwner]
+		require.NotZero(d.t, number, "ephemeral owner %#x", stat.EphemeralOwner)
+		stat.EphemeralOwner = number
 	}
 }
 
-// requestHeaderSize is that of an encoded RequestHeader, in bytes.
-const requestHeaderSize = 8
+// Session is the number of the session with this id at either server, the same at both; 0 if it was never opened
+// here.
+func (d *Duel) Session(id int64) int64 { return max(d.sessions[apache][id], d.sessions[ours][id]) }
 
 func requestFrame(xid int32, op jute.OpCode, body jute.Record) []byte {
 	var e jute.Encoder
