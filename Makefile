@@ -64,7 +64,7 @@ bench: build ## measure speed, at last beside Apache ZooKeeper: benchmarks asser
 	@mkdir -p bin
 	$(GO) test -run '^$$' -bench BenchmarkSeed -benchtime 3s -o bin/sim.test -cpuprofile bin/sim.cpu ./harness/sim
 	$(GO) tool pprof -top -nodecount 20 bin/sim.test bin/sim.cpu
-	bin/ordeal bench $(ARGS)
+	bin/ordeal bench --large $(ARGS)
 
 power: build ## does the toolkit find every planted defect, and nothing in sound servers?
 	bin/ordeal power $(ARGS)

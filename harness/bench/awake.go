@@ -39,7 +39,7 @@ func (a *awake) end() {
 // readNowAndThen reads until ctx ends, with a new session whenever the old one is lost.
 func readNowAndThen(ctx context.Context, address string) {
 	for pause(ctx, awakePause) {
-		if c, err := try(ctx, address); err == nil { // a member that is down is tried again
+		if c, err := usual.reach(ctx, address); err == nil { // a member that is down is tried again
 			c.readUntil(ctx)
 		}
 	}

@@ -21,7 +21,9 @@ type Options struct {
 	WarmUp          time.Duration // of every load before the first round, for Java's compiler above all
 	TickTime        time.Duration
 	Loads           []string // short names of loads; empty for all
-	Large           bool     // measures a million znodes and 10,000 sessions as well
+	Large           bool     // measures a large state as well: Znodes, and Sessions with largeWatches watches each
+	Znodes          int      // of a large state
+	Sessions        int      // of a large state; their watches need a znode each
 	SkipLoads       bool
 	SkipRestarts    bool   // leaves out how long starts take, and the leader's kill
 	Binary          string // the ordeal program that runs as a member
@@ -36,6 +38,8 @@ const (
 	DurationDefault = 3 * time.Second
 	WarmUpDefault   = 3 * time.Second
 	TickTimeDefault = 2 * time.Second // that of zoo_sample.cfg
+	ZnodesDefault   = 1_000_000
+	SessionsDefault = 10_000
 )
 
 // Check tells what is wrong with the options.
@@ -52,6 +56,10 @@ func (o *Options) Check() error {
 	}
 	if len(o.Implementations) == 0 || o.Rounds < 1 || o.Duration <= 0 || o.WarmUp <= 0 || o.TickTime < time.Millisecond {
 		return fmt.Errorf("implementations, rounds, durations and tickTime must be more than nothing")
+	}
+	if o.Large && (o.Sessions < 1 || o.Znodes < o.Sessions*largeWatches) {
+		return fmt.Errorf("a large state needs sessions, and for each of them %d znodes to watch: %d sessions and %d znodes are not enough",
+			largeWatches, o.Sessions, o.Znodes)
 	}
 	return nil
 }

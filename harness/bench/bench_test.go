@@ -111,8 +111,78 @@ func TestRowsJudgeRatios(t *testing.T) {
 	require.NoError(t, r.Print(&text))
 	require.Contains(t, text.String(), "MISSED")
 	require.Contains(t, text.String(), "3 targets missed")
+	require.Contains(t, text.String(), "0 not measured")
 	_, err := json.Marshal(r.Summary())
 	require.NoError(t, err)
+}
+
+// A ratio to nothing is none, and meets no target, at most or at least.
+func TestRowsThatWereNotMeasured(t *testing.T) {
+	started := func(name ensemble.Implementation, gap time.Duration) *Implementation {
+		return &Implementation{Name: name, Start: []time.Duration{time.Second}, Gap: []time.Duration{gap}, Resident: 1}
+	}
+	for name, c := range map[string]struct{ node, apache time.Duration }{
+		"Apache": {time.Second, 0}, "node": {0, time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := &Result{
+				Options:         Options{SkipLoads: true},
+				Implementations: []*Implementation{started(ensemble.Node, c.node), started(ensemble.Apache, c.apache)},
+			}
+			rows := r.Rows()
+			row := rows[len(rows)-1]
+			require.True(t, row.NotMeasured)
+			require.False(t, row.Met)
+			require.Zero(t, row.Ratio)
+			var text bytes.Buffer
+			require.NoError(t, r.Print(&text))
+			require.Contains(t, text.String(), "1 not measured")
+		})
+	}
+}
+
+// The first connection is taken and never answered on, as Apache's server does while it starts. Another one is
+// tried while that still waits.
+func TestReachTriesAgainWhileATryWaits(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer listener.Close()
+	served := make(chan error, 1)
+	go func() {
+		early, err := listener.Accept()
+		if err != nil {
+			served <- err
+			return
+		}
+		defer early.Close()
+		socket, err := listener.Accept()
+		if err != nil {
+			served <- err
+			return
+		}
+		defer socket.Close()
+		server := newConnection(socket)
+		if _, err = server.next(nil); err == nil {
+			server.frame(jute.ConnectResponse{TimeOut: 1000, SessionID: 7, Passwd: make([]byte, jute.PasswordSize)})
+			err = server.flush()
+		}
+		served <- err
+	}()
+	c, err := probing{every: time.Millisecond, timeout: time.Hour}.reach(t.Context(), listener.Addr().String())
+	require.NoError(t, err)
+	defer c.socket.Close()
+	require.EqualValues(t, 7, c.id)
+	require.NoError(t, <-served)
+}
+
+func TestReachEndsWithItsContext(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer listener.Close() // takes connections, and answers none
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	_, err = probing{every: time.Millisecond, timeout: time.Hour}.reach(ctx, listener.Addr().String())
+	require.ErrorContains(t, err, listener.Addr().String())
 }
 
 func TestOptionsThatMakeNoSense(t *testing.T) {
@@ -126,6 +196,11 @@ func TestOptionsThatMakeNoSense(t *testing.T) {
 	unknown = good
 	unknown.Loads = []string{"thunder"}
 	require.ErrorContains(t, unknown.Check(), `"thunder"`)
+	few := good
+	few.Large, few.Sessions, few.Znodes = true, 10, 99
+	require.ErrorContains(t, few.Check(), "10 sessions and 99 znodes")
+	few.Znodes++
+	require.NoError(t, few.Check())
 	none := good
 	none.Rounds = 0
 	require.Error(t, none.Check())

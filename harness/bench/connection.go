@@ -39,17 +39,6 @@ type connection struct {
 	passwd []byte
 }
 
-// tryTimeout bounds a try to reach a server that may not serve yet. Apache's, for one, takes early
-// connections and never answers on them.
-const tryTimeout = 300 * time.Millisecond
-
-// try is connect for a server that may not serve yet.
-func try(ctx context.Context, address string) (*connection, error) {
-	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
-	defer cancel()
-	return connect(ctx, address)
-}
-
 // connect opens a session.
 func connect(ctx context.Context, address string) (*connection, error) {
 	return attach(ctx, address, 0, make([]byte, jute.PasswordSize))
@@ -189,6 +178,14 @@ func (c *connection) do(op jute.OpCode, body jute.Record) (jute.Code, error) {
 	}
 	code, _, err := c.reply()
 	return code, err
+}
+
+// refused tells of a request that failed, be it the connection or the server that says so.
+func refused(what string, code jute.Code, err error) error {
+	if err == nil {
+		err = fmt.Errorf("the server answers %s", code)
+	}
+	return fmt.Errorf("bench: %s: %w", what, err)
 }
 
 // nothing is the body of a request that has none.

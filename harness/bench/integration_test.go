@@ -30,7 +30,7 @@ func TestIntegrationEverythingIsMeasured(t *testing.T) {
 	require.NoError(t, err, string(output))
 	result, err := Run(t.Context(), Options{
 		Implementations: implementations, Rounds: 1, Duration: 200 * time.Millisecond, WarmUp: 100 * time.Millisecond,
-		TickTime: TickTimeDefault, Binary: binary, Dir: t.TempDir(),
+		TickTime: TickTimeDefault, Binary: binary, Dir: t.TempDir(), Large: true, Znodes: 1100, Sessions: 60,
 	})
 	require.NoError(t, err)
 	for _, i := range result.Implementations {
@@ -41,6 +41,9 @@ func TestIntegrationEverythingIsMeasured(t *testing.T) {
 		require.Len(t, i.Start, 1)
 		require.Len(t, i.Gap, 1)
 		require.Positive(t, i.Gap[0])
+		require.Positive(t, i.Large.Fill)
+		require.Positive(t, i.Large.Recovery)
+		require.Positive(t, i.Large.Moved)
 	}
 	require.Positive(t, result.Fdatasync)
 }

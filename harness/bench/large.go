@@ -14,15 +14,13 @@ import (
 )
 
 const (
-	// largeZnodes are created in multis of largeBatch, of which largeInFlight are under way. They hold
-	// largeBytes each.
-	largeZnodes   = 1_000_000
+	// The large state's znodes are created in multis of largeBatch, of which largeInFlight are under way.
+	// They hold largeBytes each.
 	largeBatch    = 500
 	largeInFlight = 4
 	largeBytes    = 100
-	// largeSessions hold largeWatches watches each.
-	largeSessions = 10_000
-	largeWatches  = 10
+	// largeWatches are those of each session.
+	largeWatches = 10
 	// largeTimeout bounds the wait for a member that recovers a large state.
 	largeTimeout = 5 * time.Minute
 	// largeDialers is how many sessions are opened or moved at a time.
@@ -43,7 +41,7 @@ type Large struct {
 
 // large fills an ensemble, restarts a member, opens sessions with watches and kills a member under them.
 func (i *Implementation) large(ctx context.Context, o *Options) (err error) {
-	o.say("%s: %d znodes", i.Name, largeZnodes)
+	o.say("%s: %d znodes", i.Name, o.Znodes)
 	s, err := o.start(ctx, i.Name)
 	if err != nil {
 		return err
@@ -55,7 +53,7 @@ func (i *Implementation) large(ctx context.Context, o *Options) (err error) {
 		return err
 	}
 	started := time.Now()
-	if err := fill(ctx, s.ClientAddress(1)); err != nil {
+	if err := fill(ctx, s.ClientAddress(1), o.Znodes); err != nil {
 		return err
 	}
 	i.Large.Fill = time.Since(started)
@@ -80,12 +78,12 @@ func (i *Implementation) large(ctx context.Context, o *Options) (err error) {
 	if err != nil {
 		return err
 	}
-	i.Large.BytesOfZnode = (full - empty) / largeZnodes
+	i.Large.BytesOfZnode = (full - empty) / float64(o.Znodes)
 	return i.watch(ctx, o, s, full)
 }
 
 // fill creates the znodes.
-func fill(ctx context.Context, address string) error {
+func fill(ctx context.Context, address string, znodes int) error {
 	c, err := connect(ctx, address)
 	if err != nil {
 		return err
@@ -96,11 +94,11 @@ func fill(ctx context.Context, address string) error {
 	}
 	made := 0
 	more := func() bool {
-		if made == largeZnodes {
+		if made == znodes {
 			return false
 		}
 		var request jute.MultiRequest
-		for range largeBatch {
+		for range min(largeBatch, znodes-made) {
 			request.Ops = append(request.Ops, jute.MultiOp{Type: jute.OpCreate, Request: &jute.CreateRequest{
 				Path: fmt.Sprintf("%s/%08d", root, made), Data: data, ACL: jute.OpenACL(),
 			}})
@@ -122,7 +120,7 @@ func fill(ctx context.Context, address string) error {
 		}
 		code, _, err := c.reply()
 		if err != nil || code != jute.Ok {
-			return fmt.Errorf("bench: make znodes: %v %w", code, err)
+			return refused("make znodes", code, err)
 		}
 		more()
 	}
@@ -140,8 +138,8 @@ func (s *servers) follower(ctx context.Context) (int, error) {
 
 // watch opens sessions at all members and lets them watch, then kills a member and moves its sessions.
 func (i *Implementation) watch(ctx context.Context, o *Options, s *servers, before float64) (err error) {
-	o.say("%s: %d sessions with %d watches", i.Name, largeSessions, largeSessions*largeWatches)
-	sessions := make([]*connection, largeSessions)
+	o.say("%s: %d sessions with %d watches", i.Name, o.Sessions, o.Sessions*largeWatches)
+	sessions := make([]*connection, o.Sessions)
 	defer func() {
 		for _, c := range sessions {
 			if c != nil {
@@ -149,7 +147,7 @@ func (i *Implementation) watch(ctx context.Context, o *Options, s *servers, befo
 			}
 		}
 	}()
-	err = each(ctx, largeSessions, func(ctx context.Context, n int) error {
+	err = each(ctx, o.Sessions, func(ctx context.Context, n int) error {
 		c, err := connect(ctx, s.ClientAddress(n%s.Size()+1))
 		if err != nil {
 			return err
@@ -157,7 +155,7 @@ func (i *Implementation) watch(ctx context.Context, o *Options, s *servers, befo
 		sessions[n] = c
 		for w := range largeWatches {
 			if code, err := c.do(jute.OpGetData, jute.GetDataRequest{Path: watched(n, w), Watch: true}); err != nil || code != jute.Ok {
-				return fmt.Errorf("bench: watch: %v %w", code, err)
+				return refused("watch", code, err)
 			}
 		}
 		return nil
@@ -169,7 +167,7 @@ func (i *Implementation) watch(ctx context.Context, o *Options, s *servers, befo
 	if err != nil {
 		return err
 	}
-	i.Large.BytesOfSession = (after - before) / (largeSessions / float64(s.Size()))
+	i.Large.BytesOfSession = (after - before) / (float64(o.Sessions) / float64(s.Size()))
 	follower, err := s.follower(ctx)
 	if err != nil {
 		return err
@@ -179,7 +177,7 @@ func (i *Implementation) watch(ctx context.Context, o *Options, s *servers, befo
 	if err := s.Inject(ctx, history.Fault{ID: 2, Kind: history.Kill, Members: []int{follower}}); err != nil {
 		return err
 	}
-	err = each(ctx, largeSessions, func(ctx context.Context, n int) error {
+	err = each(ctx, o.Sessions, func(ctx context.Context, n int) error {
 		if n%s.Size()+1 != follower {
 			return nil
 		}
@@ -190,12 +188,12 @@ func (i *Implementation) watch(ctx context.Context, o *Options, s *servers, befo
 			return err
 		}
 		sessions[n] = c
-		request := jute.SetWatches{RelativeZxid: old.zxid}
+		request := jute.SetWatches{RelativeZxid: old.zxid, ExistWatches: []string{}, ChildWatches: []string{}} // no list may be null
 		for w := range largeWatches {
 			request.DataWatches = append(request.DataWatches, watched(n, w))
 		}
 		if code, err := c.do(jute.OpSetWatches, request); err != nil || code != jute.Ok {
-			return fmt.Errorf("bench: take watches along: %v %w", code, err)
+			return refused("take watches along", code, err)
 		}
 		return nil
 	})
@@ -233,19 +231,18 @@ func each(ctx context.Context, count int, do func(ctx context.Context, n int) er
 }
 
 // largeRows compares what a large state costs.
-func largeRows(node, apache *Large) []Row {
+func (o *Options) largeRows(node, apache *Large) []Row {
 	row := func(what, unit string, of func(*Large) float64) Row {
-		r := Row{What: what, Unit: unit, Node: of(node), Apache: of(apache), Met: true}
-		if r.Apache != 0 {
-			r.Ratio = r.Node / r.Apache
-		}
+		r := Row{What: what, Unit: unit, Node: of(node), Apache: of(apache)}
+		r.compare()
+		r.Met = !r.NotMeasured
 		return r
 	}
 	return []Row{
-		row("a million znodes of 100 bytes: to create them", "s", func(l *Large) float64 { return l.Fill.Seconds() }),
+		row(fmt.Sprintf("%d znodes of %d bytes: to create them", o.Znodes, largeBytes), "s", func(l *Large) float64 { return l.Fill.Seconds() }),
 		row("    resident memory of a member, for each", "bytes", func(l *Large) float64 { return l.BytesOfZnode }),
 		row("    recovery of a member after kill -9", "s", func(l *Large) float64 { return l.Recovery.Seconds() }),
-		row("10,000 sessions, 100,000 watches: memory for each session", "bytes", func(l *Large) float64 { return l.BytesOfSession }),
+		row(fmt.Sprintf("%d sessions, %d watches: memory for each session", o.Sessions, o.Sessions*largeWatches), "bytes", func(l *Large) float64 { return l.BytesOfSession }),
 		row("    a killed member's sessions back at another", "s", func(l *Large) float64 { return l.Moved.Seconds() }),
 	}
 }

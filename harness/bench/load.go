@@ -57,7 +57,7 @@ func prepare(ctx context.Context, address string, data []byte) error {
 	for i := range znodes {
 		code, err := c.do(jute.OpCreate, jute.CreateRequest{Path: znode(i), Data: data, ACL: jute.OpenACL()})
 		if err != nil || code != jute.Ok {
-			return fmt.Errorf("bench: make %s: %v %w", znode(i), code, err)
+			return refused("make "+znode(i), code, err)
 		}
 	}
 	return c.close()

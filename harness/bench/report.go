@@ -15,12 +15,21 @@ type Row struct {
 	Unit   string  `json:"unit"`
 	Node   float64 `json:"node"`
 	Apache float64 `json:"apache"`
-	// Ratio is the node's figure by Apache's; 0 if that is too small to be measured.
+	// Ratio is the node's figure by Apache's.
 	Ratio float64 `json:"ratio"`
 	// Target is what the ratio should be at least, or at most if AtMost; 0 for none.
 	Target float64 `json:"target,omitempty"`
 	AtMost bool    `json:"atMost,omitempty"`
 	Met    bool    `json:"met"`
+	// NotMeasured says that one of the figures is missing, so that there is no ratio and no target is met.
+	NotMeasured bool `json:"notMeasured,omitempty"`
+}
+
+// compare fills in the ratio.
+func (r *Row) compare() {
+	if r.NotMeasured = r.Node == 0 || r.Apache == 0; !r.NotMeasured {
+		r.Ratio = r.Node / r.Apache
+	}
 }
 
 // The targets, as ratios to Apache ZooKeeper 3.8.0.
@@ -41,10 +50,8 @@ func (r *Result) Rows() []Row {
 	var rows []Row
 	add := func(what, unit string, target float64, atMost bool, of func(*Implementation) float64) {
 		row := Row{What: what, Unit: unit, Node: of(node), Apache: of(apache), Target: target, AtMost: atMost}
-		if row.Apache != 0 {
-			row.Ratio = row.Node / row.Apache
-		}
-		row.Met = target == 0 || (atMost && row.Ratio <= target) || (!atMost && row.Ratio >= target)
+		row.compare()
+		row.Met = !row.NotMeasured && (target == 0 || (atMost && row.Ratio <= target) || (!atMost && row.Ratio >= target))
 		rows = append(rows, row)
 	}
 	for _, l := range r.Options.loads() {
@@ -59,7 +66,7 @@ func (r *Result) Rows() []Row {
 	}
 	add("resident memory of a member", "MiB", residentTarget, true, func(i *Implementation) float64 { return i.Resident / (1 << 20) })
 	if node.Large != nil && apache.Large != nil {
-		rows = append(rows, largeRows(node.Large, apache.Large)...)
+		rows = append(rows, r.Options.largeRows(node.Large, apache.Large)...)
 	}
 	if len(node.Start) == 0 {
 		return rows
@@ -119,7 +126,7 @@ func (r *Result) Print(out io.Writer) error {
 	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintf(table, "what\tunit\tnode\tApache\tratio\ttarget\t\t\n")
-	missed := 0
+	missed, unknown := 0, 0
 	for _, row := range rows {
 		target, verdict := "", ""
 		if row.Target != 0 {
@@ -128,17 +135,25 @@ func (r *Result) Print(out io.Writer) error {
 				sign = "≤"
 			}
 			target, verdict = fmt.Sprintf("%s %.3g", sign, row.Target), "met"
-			if !row.Met {
+			switch {
+			case row.NotMeasured:
+				verdict = "not measured"
+				unknown++
+			case !row.Met:
 				verdict = "MISSED"
 				missed++
 			}
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%.2f\t%s\t%s\t\n", row.What, row.Unit, figure(row.Node), figure(row.Apache), row.Ratio, target, verdict)
+		ratio := "-"
+		if !row.NotMeasured {
+			ratio = fmt.Sprintf("%.2f", row.Ratio)
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", row.What, row.Unit, figure(row.Node), figure(row.Apache), ratio, target, verdict)
 	}
 	if err := table.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "\n%d targets missed\n", missed)
+	fmt.Fprintf(out, "\n%d targets missed, %d not measured\n", missed, unknown)
 	return r.printRecorded(out)
 }
 
@@ -152,7 +167,7 @@ func (r *Result) printAlone(out io.Writer) error {
 		}
 		fmt.Fprintf(table, "%s\tresident\t%.1f MiB\t\t\t\n", i.Name, i.Resident/(1<<20))
 		if i.Large != nil {
-			for _, row := range largeRows(i.Large, &Large{}) {
+			for _, row := range r.Options.largeRows(i.Large, &Large{}) {
 				fmt.Fprintf(table, "%s\t%s\t%s %s\t\t\t\n", i.Name, row.What, figure(row.Node), row.Unit)
 			}
 		}

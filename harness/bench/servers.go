@@ -79,15 +79,11 @@ func (s *servers) serve(ctx context.Context) error {
 func awaitSession(ctx context.Context, address string, patience time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	for {
-		c, err := try(ctx, address)
-		if err == nil {
-			return c.close()
-		}
-		if !pause(ctx, tryPause) {
-			return fmt.Errorf("bench: %s does not serve within %v: %w", address, patience, err)
-		}
+	c, err := usual.reach(ctx, address)
+	if err != nil {
+		return fmt.Errorf("bench: %s does not serve within %v: %w", address, patience, err)
 	}
+	return c.close()
 }
 
 func pause(ctx context.Context, wait time.Duration) bool {
@@ -283,9 +279,8 @@ func (w *writers) write(ctx context.Context, address string) error {
 	for ctx.Err() == nil {
 		if c == nil {
 			var err error
-			if c, err = try(ctx, address); err != nil {
-				pause(ctx, tryPause)
-				continue
+			if c, err = usual.reach(ctx, address); err != nil {
+				return nil // ctx has ended
 			}
 		}
 		if code, err := c.do(jute.OpSetData, jute.SetDataRequest{Path: root, Data: value, Version: -1}); err != nil || code != jute.Ok {

@@ -66,7 +66,9 @@ should run on the machine. A missed target is no error: the exit code is 0 once 
 	f.DurationVar(&options.TickTime, "tick-time", bench.TickTimeDefault, "tickTime of the members")
 	f.BoolVar(&options.SkipLoads, "skip-loads", false, "leave out the loads")
 	f.BoolVar(&options.SkipRestarts, "skip-restarts", false, "leave out starts and the leader's kill")
-	f.BoolVar(&options.Large, "large", false, "measure a million znodes, 10,000 sessions and 100,000 watches too (minutes)")
+	f.BoolVar(&options.Large, "large", false, "measure a large state too (minutes)")
+	f.IntVar(&options.Znodes, "znodes", bench.ZnodesDefault, "znodes of a large state")
+	f.IntVar(&options.Sessions, "sessions", bench.SessionsDefault, "sessions of a large state, with ten watches each")
 	f.StringVar(&options.Dir, "dir", os.TempDir(), "where members keep their data: on a real disk")
 	f.BoolVar(&asJSON, "json", false, "print what was measured as JSON")
 	return command
