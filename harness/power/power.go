@@ -25,7 +25,8 @@ import (
 // Targets of the measurement.
 const (
 	DefaultSeeds    = 10
-	foundOfTen      = 9 // at least, and with the right guarantee
+	foundOfTen      = 9 // at least, with the right guarantee, and within foundWithin
+	foundWithin     = 90 * time.Second
 	soundRuns       = 20
 	apacheRuns      = 6
 	DefaultDuration = 30 * time.Second
@@ -46,6 +47,7 @@ type Options struct {
 	Ensembles [][]ensemble.Implementation
 	Nemeses   []string // of the Ensembles; empty for all
 	Out       string
+	Binary    string // as in harness.Plan
 	// Done is told of each run as it ends.
 	Done func(row, verdict string, took time.Duration)
 }
@@ -93,7 +95,7 @@ const (
 type Row struct {
 	Name       string // a defect, or "sound node", or "apache", or "node,node,apache process kill-leader"
 	Runs       int
-	Right      int            // found by a right guarantee; or valid, for sound servers
+	Right      int            // found by a right guarantee and in time; or valid, for sound servers
 	Guarantees map[string]int // how often each checker objected
 	Verdicts   map[checkers.Verdict]int
 	Seconds    []float64
@@ -102,14 +104,18 @@ type Row struct {
 
 // Wrong is a run that did not end as it should.
 type Wrong struct {
+	Why     string
 	Results string // its folder
 	Rerun   string // a command that repeats it, as far as real time lets it
 }
 
-// Enough tells whether the row meets its target.
+// Enough tells whether the row meets its target. A row without a run has shown nothing.
 func (r Row) Enough() bool {
+	if r.Runs == 0 {
+		return false
+	}
 	if _, planted := defect.Find(defect.Name(r.Name)); planted {
-		return r.Right*DefaultSeeds >= foundOfTen*r.Runs
+		return r.Right*10 >= foundOfTen*r.Runs
 	}
 	return r.Right == r.Runs
 }
@@ -168,7 +174,7 @@ func (o Options) jobs() ([]Row, []job) {
 		return len(rows) - 1
 	}
 	plan := func(i int) harness.Plan {
-		return harness.Plan{Seed: o.First + uint64(i), Duration: o.Duration, Driver: o.Drivers[0], Out: o.Out}
+		return harness.Plan{Seed: o.First + uint64(i), Duration: o.Duration, Driver: o.Drivers[0], Out: o.Out, Binary: o.Binary}
 	}
 	for _, implementations := range o.Ensembles {
 		for _, driver := range o.Drivers {
@@ -234,19 +240,29 @@ func (r *Row) add(job job, verdict *results.Verdict, took time.Duration) {
 	r.Runs++
 	r.Seconds = append(r.Seconds, took.Seconds())
 	r.Verdicts[checkers.Verdict(verdict.Verdict)]++
-	right := job.planted == nil && verdict.Verdict == string(checkers.Valid)
+	named := false // a right guarantee was
 	for _, checker := range verdict.Checkers {
 		if checker.Verdict != checkers.Violation {
 			continue
 		}
 		r.Guarantees[checker.Name]++
-		if job.planted != nil && slices.Contains(job.planted.Guarantees, checker.Name) {
-			right = true
-		}
+		named = named || job.planted != nil && slices.Contains(job.planted.Guarantees, checker.Name)
 	}
-	if right {
+	why := ""
+	switch {
+	case job.planted == nil && verdict.Verdict != string(checkers.Valid):
+		why = "the verdict is " + verdict.Verdict
+	case job.planted == nil:
+	case verdict.Verdict != string(checkers.Violation):
+		why = "the defect was not found: the verdict is " + verdict.Verdict
+	case !named:
+		why = "no checker objected of " + strings.Join(job.planted.Guarantees, ", ")
+	case took > foundWithin:
+		why = fmt.Sprintf("it was found after %.0f s, want within %.0f s", took.Seconds(), foundWithin.Seconds())
+	}
+	if why == "" {
 		r.Right++
 		return
 	}
-	r.Wrong = append(r.Wrong, Wrong{Results: verdict.Results, Rerun: verdict.Rerun})
+	r.Wrong = append(r.Wrong, Wrong{Why: why, Results: verdict.Results, Rerun: verdict.Rerun})
 }

@@ -2,6 +2,7 @@ package power
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -9,6 +10,7 @@ import (
 	"ordeal/harness"
 	"ordeal/harness/ensemble"
 	"ordeal/nemesis"
+	"ordeal/node/defect"
 	"ordeal/results"
 )
 
@@ -43,5 +45,68 @@ func TestEveryRunOfAnEnsembleMustBeValid(t *testing.T) {
 	require.True(t, row.Enough())
 	row.add(jobs[1], &results.Verdict{Verdict: string(checkers.Unknown), Results: "runs/2", Rerun: "ordeal run --seed 2"}, 0)
 	require.False(t, row.Enough())
-	require.Equal(t, []Wrong{{Results: "runs/2", Rerun: "ordeal run --seed 2"}}, row.Wrong)
+	require.Equal(t, []Wrong{{Why: "the verdict is unknown", Results: "runs/2", Rerun: "ordeal run --seed 2"}}, row.Wrong)
+}
+
+// A defect counts as found if the run says violation, for one of its guarantees, in time.
+func TestADefectIsFoundByTheRightGuaranteeAndInTime(t *testing.T) {
+	planted, ok := defect.Find(defect.DuplicateSequence)
+	require.True(t, ok)
+	objects := func(verdict, checker string) *results.Verdict {
+		return &results.Verdict{Verdict: verdict, Results: "runs/1", Rerun: "ordeal run --seed 1",
+			Checkers: []checkers.Result{{Name: "register", Verdict: checkers.Valid}, {Name: checker, Verdict: checkers.Violation}}}
+	}
+	violation, failed := string(checkers.Violation), results.Failed
+	for name, c := range map[string]struct {
+		verdict *results.Verdict
+		took    time.Duration
+		why     string // empty if it was found
+	}{
+		"the right guarantee":     {objects(violation, "sequential-names"), time.Second, ""},
+		"another right one":       {objects(violation, "linearizable"), time.Second, ""},
+		"at the last moment":      {objects(violation, "sequential-names"), foundWithin, ""},
+		"too late":                {objects(violation, "sequential-names"), foundWithin + time.Second, "it was found after 91 s, want within 90 s"},
+		"another guarantee alone": {objects(violation, "watches"), time.Second, "no checker objected of sequential-names, linearizable"},
+		"a run that failed":       {objects(failed, "sequential-names"), time.Second, "the defect was not found: the verdict is failed"},
+		"nothing":                 {&results.Verdict{Verdict: string(checkers.Valid), Results: "runs/1", Rerun: "ordeal run --seed 1"}, time.Second, "the defect was not found: the verdict is valid"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			row := Row{Name: string(planted.Name), Guarantees: map[string]int{}, Verdicts: map[checkers.Verdict]int{}}
+			row.add(job{planted: &planted}, c.verdict, c.took)
+			require.Equal(t, 1, row.Runs)
+			require.Equal(t, []float64{c.took.Seconds()}, row.Seconds)
+			require.Equal(t, 1, row.Verdicts[checkers.Verdict(c.verdict.Verdict)])
+			for _, checker := range c.verdict.Checkers {
+				if checker.Verdict == checkers.Violation {
+					require.Equal(t, map[string]int{checker.Name: 1}, row.Guarantees, "who objected counts, in time or not")
+				}
+			}
+			if c.why == "" {
+				require.Equal(t, 1, row.Right)
+				require.Empty(t, row.Wrong)
+				return
+			}
+			require.Zero(t, row.Right)
+			require.Equal(t, []Wrong{{Why: c.why, Results: "runs/1", Rerun: "ordeal run --seed 1"}}, row.Wrong)
+		})
+	}
+}
+
+func TestEnough(t *testing.T) {
+	planted := string(defect.PartialMulti)
+	for name, c := range map[string]struct {
+		row    Row
+		enough bool
+	}{
+		"nine of ten":                      {Row{Name: planted, Runs: 10, Right: 9}, true},
+		"eight of ten":                     {Row{Name: planted, Runs: 10, Right: 8}, false},
+		"of fewer, all":                    {Row{Name: planted, Runs: 3, Right: 3}, true},
+		"of fewer, all but one":            {Row{Name: planted, Runs: 3, Right: 2}, false},
+		"a defect without a run":           {Row{Name: planted}, false},
+		"sound servers, always valid":      {Row{Name: "sound node", Runs: 20, Right: 20}, true},
+		"sound servers, nearly always":     {Row{Name: "sound node", Runs: 20, Right: 19}, false},
+		"sound servers that were not seen": {Row{Name: "sound node"}, false},
+	} {
+		t.Run(name, func(t *testing.T) { require.Equal(t, c.enough, c.row.Enough()) })
+	}
 }

@@ -22,7 +22,7 @@ func newPower() *cobra.Command {
 		Use:   "power",
 		Short: "Measure the toolkit: does it find planted bugs, and keep quiet about sound servers?",
 		Long: `Run every defect with several seeds, our sound node under every nemesis, and Apache ZooKeeper, and
-print how often the right guarantee was named. One run at a time this takes about 70 minutes; make power
+print how often the right guarantee was named within 90 seconds. One run at a time this takes about 70 minutes; make power
 does it. With --ensemble, run these ensembles instead, under every nemesis, by every driver, with every
 seed, and print how many runs were valid; make mixed does it for members of our node beside Apache's.`,
 		Example: `  ordeal power
@@ -65,7 +65,7 @@ seed, and print how many runs were valid; make mixed does it for members of our 
 			})
 			for _, row := range rows {
 				for _, wrong := range row.Wrong {
-					fmt.Fprintf(command.ErrOrStderr(), "not as it should be: %s: %s\nrepeat it: %s\n", row.Name, wrong.Results, wrong.Rerun)
+					fmt.Fprintf(command.ErrOrStderr(), "not as it should be: %s: %s: %s\nrepeat it: %s\n", row.Name, wrong.Why, wrong.Results, wrong.Rerun)
 				}
 			}
 			switch {
