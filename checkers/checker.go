@@ -31,8 +31,10 @@ const (
 type Options struct {
 	// Time is the budget of the linearizability search, all partitions together; 0 for DefaultTime.
 	Time time.Duration
-	// MemoryBytes is what one checker may keep of a history; 0 for DefaultMemoryBytes.
+	// MemoryBytes is what all checkers of one run together may keep of a history, the search included; 0 for
+	// DefaultMemoryBytes.
 	MemoryBytes int64
+	budget      *budget // of MemoryBytes
 	// StrictSync makes a stale read after sync a violation for every implementation.
 	StrictSync bool
 	// StrictDisk makes a member's faulty log a violation for every implementation.

@@ -19,7 +19,7 @@ var convergence = &guarantee{
 	promise:  "After faults are healed, all members converge to the same tree.",
 	nothing:  "no final tree with a change of the load was recorded",
 	start: func(options Options) judge {
-		return &convergenceJudge{weak: options.KnownWeakDisk && !options.StrictDisk, seed: maphash.MakeSeed(), memory: newMemory(options), trees: map[string]*sharedZnode{},
+		return &convergenceJudge{weak: options.KnownWeakDisk && !options.StrictDisk, seed: maphash.MakeSeed(), memory: newMemory(options, "final trees"), trees: map[string]*sharedZnode{},
 			finals: map[int]history.Event{}, counts: map[int]int{}, members: map[int]bool{}}
 	},
 }
@@ -36,18 +36,18 @@ type sharedZnode struct {
 const knownFaultyLog = "known weakness ZOOKEEPER-4712 (a server that changes its role while transactions wait for the disk)"
 
 type convergenceJudge struct {
-	weak     bool // a minority of faulty logs is a known weakness
-	seed     maphash.Seed
-	memory   memory
-	evidence evidence
-	trees    map[string]*sharedZnode
-	finals   map[int]history.Event
-	counts   map[int]int  // znodes seen, by member
-	members  map[int]bool // that are known to exist
-	newest   int64        // the greatest zxid of an acknowledged write
-	before   int64        // the same of those before the load
-	loaded   bool         // the load has begun
-	judged   int
+	weak bool // a minority of faulty logs is a known weakness
+	seed maphash.Seed
+	*memory
+	evidence
+	trees   map[string]*sharedZnode
+	finals  map[int]history.Event
+	counts  map[int]int  // znodes seen, by member
+	members map[int]bool // that are known to exist
+	newest  int64        // the greatest zxid of an acknowledged write
+	before  int64        // the same of those before the load
+	loaded  bool         // the load has begun
+	judged  int
 }
 
 func (j *convergenceJudge) event(e history.Event) {
@@ -137,8 +137,6 @@ func (j *convergenceJudge) finish(context.Context) Result {
 		}
 	}
 	switch {
-	case j.memory.exceeded:
-		r.Verdict, r.Reason = Unknown, j.memory.reason("final trees")
 	case len(members) > 0 && len(missing) > 0:
 		r.Verdict, r.Reason = Unknown, "the final tree is missing or incomplete of member "+strings.Join(missing, ", ")
 	case apart != "":

@@ -21,7 +21,7 @@ var durability = &guarantee{
 	promise:  "An acknowledged write is on a majority of disks, and no minority of failures loses it.",
 	nothing:  "no acknowledged write could be compared with a final tree",
 	start: func(options Options) judge {
-		return &durabilityJudge{seed: maphash.MakeSeed(), memory: newMemory(options),
+		return &durabilityJudge{seed: maphash.MakeSeed(), memory: newMemory(options, "acknowledged writes"),
 			last: map[string]*lastWrite{}, ephemeral: map[string]bool{}, finals: map[int]history.Event{}, members: map[int]bool{}}
 	},
 }
@@ -44,11 +44,11 @@ type lastWrite struct {
 }
 
 type durabilityJudge struct {
-	seed     maphash.Seed
-	memory   memory
-	evidence evidence
-	last     map[string]*lastWrite
-	newest   lastWrite // of all
+	seed maphash.Seed
+	*memory
+	evidence
+	last   map[string]*lastWrite
+	newest lastWrite // of all
 	// ephemeral are paths where somebody may have created an ephemeral znode: it goes with its session.
 	ephemeral map[string]bool
 	finals    map[int]history.Event
@@ -197,8 +197,6 @@ func (j *durabilityJudge) finish(context.Context) Result {
 	missing := without(j.members, j.finals)
 	switch {
 	case r.Verdict != "":
-	case j.memory.exceeded:
-		r.Verdict, r.Reason = Unknown, j.memory.reason("acknowledged writes")
 	case len(j.finals) > 0 && len(missing) > 0:
 		r.Verdict, r.Reason = Unknown, "the final tree is missing of member "+strings.Join(missing, ", ")
 	}

@@ -22,7 +22,7 @@ var ephemerals = &guarantee{
 	workloads: []string{"lock"},
 	nothing:   "no ephemeral znode was looked for after its session's end",
 	start: func(options Options) judge {
-		return &ephemeralJudge{options: options, memory: newMemory(options), paths: map[string]*ephemeral{},
+		return &ephemeralJudge{options: options, memory: newMemory(options, "ephemeral znodes"), paths: map[string]*ephemeral{},
 			live: map[string]map[string]*ephemeral{}, lives: map[string]*life{}, current: map[int]*life{},
 			looked: map[string]int64{}, faults: map[int]bool{}, deletes: map[string]bool{}}
 	},
@@ -71,9 +71,9 @@ type life struct {
 }
 
 type ephemeralJudge struct {
-	options  Options
-	memory   memory
-	evidence evidence
+	options Options
+	*memory
+	evidence
 	early    evidence // znodes of sessions of which nobody can say yet that they are over
 	paths    map[string]*ephemeral
 	live     map[string]map[string]*ephemeral // by parent: acknowledged and not seen absent
@@ -362,8 +362,6 @@ func (j *ephemeralJudge) finish(context.Context) Result {
 	r := j.evidence.conclude(j.judged)
 	switch {
 	case r.Verdict != "":
-	case j.memory.exceeded:
-		r.Verdict, r.Reason = Unknown, j.memory.reason("ephemeral znodes")
 	case j.early.found():
 		r.Verdict, r.Reason = Unknown, j.early.lines[0]
 	}

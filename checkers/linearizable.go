@@ -23,7 +23,7 @@ var linearizable = &guarantee{
 	promise:  "Writes are linearizable, and so are reads after sync as far as the implementation promises it.",
 	nothing:  "no write was answered",
 	start: func(options Options) judge {
-		return &linearizableJudge{options: options, memory: newMemory(options), synced: !options.KnownWeakSync || options.StrictSync,
+		return &linearizableJudge{options: options, memory: newMemory(options, "the order of operations"), synced: !options.KnownWeakSync || options.StrictSync,
 			joined: map[string]string{}, facts: map[string]*facts{}, alive: map[string]int64{},
 			closed: map[string]bool{}, on: map[int]time.Duration{}, sequences: map[string]bool{}}
 	},
@@ -31,8 +31,8 @@ var linearizable = &guarantee{
 
 type linearizableJudge struct {
 	options Options
-	memory  memory
-	synced  bool // reads after sync are promised
+	*memory
+	synced bool // reads after sync are promised
 
 	moves     []*move
 	joined    map[string]string // each path's neighbour towards the one that names its partition
@@ -58,7 +58,7 @@ func (j *linearizableJudge) event(e history.Event) {
 	case history.Znode:
 		if e.Node != nil {
 			if f := j.fact(e.Node.Path); f != nil {
-				f.see(&e.Node.Stat, &e.Node.Value, 0, false)
+				j.see(f, &e.Node.Stat, &e.Node.Value, 0, false)
 			}
 		}
 	}
@@ -66,7 +66,9 @@ func (j *linearizableJudge) event(e history.Event) {
 
 // operation keeps what is to be ordered, and notes what is shown by the way.
 func (j *linearizableJudge) operation(op operation) {
-	if op.result.Answered && op.session != "" && op.ok() {
+	const each = 200 // bytes that a session costs, alive and closed
+	_, known := j.alive[op.session]
+	if op.result.Answered && op.session != "" && op.ok() && (known || j.memory.take(each)) {
 		j.alive[op.session] = max(j.alive[op.session], op.result.Zxid)
 	}
 	switch op.request.Kind {
@@ -110,6 +112,14 @@ func (j *linearizableJudge) fact(path string) *facts {
 	return f
 }
 
+// see takes in what was seen of a znode, and accounts for a version that nobody had seen.
+func (j *linearizableJudge) see(f *facts, stat *history.Stat, value *string, zxid int64, written bool) {
+	const each = 250 // bytes that a version costs, and that a life does
+	before := len(f.versions)
+	f.see(stat, value, zxid, written)
+	j.memory.take(each * (len(f.versions) - before))
+}
+
 // shown notes what a read shows.
 func (j *linearizableJudge) shown(op operation) {
 	f := j.fact(op.request.Path)
@@ -120,7 +130,7 @@ func (j *linearizableJudge) shown(op operation) {
 	if op.request.Kind == history.Exists {
 		value = nil
 	}
-	f.see(op.result.Stat, value, op.result.Zxid, false)
+	j.see(f, op.result.Stat, value, op.result.Zxid, false)
 }
 
 func (j *linearizableJudge) write(op operation) {
@@ -169,24 +179,18 @@ func (j *linearizableJudge) wrote(op operation, request *history.Request, result
 	zxid := writeZxid(op, request, result)
 	switch {
 	case request.Kind == history.Create:
-		f.see(&history.Stat{Czxid: zxid, Mzxid: zxid}, &request.Value, zxid, true)
+		j.see(f, &history.Stat{Czxid: zxid, Mzxid: zxid}, &request.Value, zxid, true)
 		if request.Sequential {
 			j.sequences[parent(path)] = true
 		}
 	case request.Kind == history.Set && result.Stat != nil:
-		f.see(result.Stat, &request.Value, zxid, true)
+		j.see(f, result.Stat, &request.Value, zxid, true)
 	}
 }
 
 // keep puts an operation with those to be ordered.
 func (j *linearizableJudge) keep(op operation) {
-	const each = 900 // bytes that an operation costs, and its texts
-	size := each + len(op.request.Value) + len(op.result.Value) + 400*len(op.request.Parts)
-	for _, name := range op.result.Children {
-		size += 16 + len(name)
-	}
-	if !j.memory.take(size) {
-		j.moves = nil
+	if !j.memory.take(op.size()) {
 		return
 	}
 	m := &move{operation: op, zxid: op.result.Zxid}
@@ -366,10 +370,7 @@ func (p *partition) add(m *move) {
 }
 
 func (j *linearizableJudge) finish(ctx context.Context) Result {
-	if j.memory.exceeded {
-		return Result{Verdict: Unknown, Judged: len(j.moves), Reason: j.memory.reason("the order of operations")}
-	}
-	limits := searchLimits{deadline: time.Now().Add(j.options.Time), memory: j.options.MemoryBytes - j.memory.used}
+	limits := searchLimits{deadline: time.Now().Add(j.options.Time), memory: j.memory.left()}
 	var r Result
 	var undecided []string
 	for _, p := range j.partitions() {

@@ -20,7 +20,7 @@ var multi = &guarantee{
 	workloads: []string{"bank"},
 	nothing:   "no multi succeeded",
 	start: func(options Options) judge {
-		return &multiJudge{memory: newMemory(options), touched: map[string]bool{}, seen: map[pathZxid]string{},
+		return &multiJudge{memory: newMemory(options, "multis"), touched: map[string]bool{}, seen: map[pathZxid]string{},
 			failed: map[int64]operation{}, banks: map[string]*bank{}, balances: map[pathVersion]int64{}, final: map[int]map[string]history.Node{}}
 	},
 }
@@ -45,8 +45,8 @@ type bank struct {
 }
 
 type multiJudge struct {
-	memory   memory
-	evidence evidence
+	*memory
+	evidence
 	touched  map[string]bool                 // paths that a multi asks to change
 	seen     map[pathZxid]string             // changes of them that somebody saw, and who
 	failed   map[int64]operation             // multis that failed, by the zxid of the answer
@@ -67,6 +67,10 @@ func (j *multiJudge) event(e history.Event) {
 		}
 	case history.Znode:
 		if e.Node == nil || !j.touched[e.Node.Path] {
+			return
+		}
+		const each = 300 // bytes that a znode of a final tree costs beside its value
+		if !j.memory.take(each + len(e.Node.Value)) {
 			return
 		}
 		if j.final[e.Member] == nil {
@@ -122,7 +126,11 @@ func (j *multiJudge) see(path string, stat *history.Stat, value, by string) {
 		}
 	}
 	if amount, ok := balance(value); ok && value != "" {
-		j.balances[pathVersion{path, stat.Version}] = amount
+		const each = 60 // bytes that a balance costs
+		key := pathVersion{path, stat.Version}
+		if _, known := j.balances[key]; known || j.memory.take(each) {
+			j.balances[key] = amount
+		}
 	}
 }
 
@@ -134,7 +142,9 @@ func (j *multiJudge) operation(op operation) {
 		}
 	case op.request.Kind != history.Multi:
 	case op.result.Outcome == history.Unknown:
-		j.unknown = append(j.unknown, op)
+		if j.memory.take(op.size()) {
+			j.unknown = append(j.unknown, op)
+		}
 	case op.ok():
 		j.count(op)
 		j.took = j.took || op.load
@@ -142,7 +152,7 @@ func (j *multiJudge) operation(op operation) {
 	case op.result.Answered:
 		j.count(op)
 		// Without parts the whole request was refused, and nothing was proposed at that zxid.
-		if op.result.Zxid > 0 && len(op.result.Parts) > 0 {
+		if op.result.Zxid > 0 && len(op.result.Parts) > 0 && j.memory.take(op.size()) {
 			j.failed[op.result.Zxid] = op
 		}
 		j.failedParts(op)
@@ -183,8 +193,7 @@ func (j *multiJudge) succeeded(op operation) {
 			j.see(request.Path, result.Stat, request.Value, op.short())
 		}
 	}
-	const each = 2000 // bytes that an audit costs
-	if checks == len(op.request.Parts) && checks > 1 && j.memory.take(each) {
+	if checks == len(op.request.Parts) && checks > 1 && j.memory.take(op.size()) {
 		j.audits = append(j.audits, op)
 	}
 }
@@ -209,11 +218,7 @@ func (j *multiJudge) finish(context.Context) Result {
 	if !j.took {
 		j.judged = 0 // what was refused in vain leaves no trace either
 	}
-	r := j.evidence.conclude(j.judged)
-	if r.Verdict == "" && j.memory.exceeded {
-		r.Verdict, r.Reason = Unknown, j.memory.reason("multis")
-	}
-	return r
+	return j.evidence.conclude(j.judged)
 }
 
 // traces finds changes made at the zxid of a multi that failed.

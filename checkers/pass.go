@@ -98,6 +98,16 @@ func read(ctx context.Context, log history.Log, judges []judge) error {
 	return nil
 }
 
+// size is roughly how many bytes it takes to keep the operation, with its texts.
+func (op operation) size() int {
+	const each, part = 900, 400
+	size := each + len(op.request.Value) + len(op.result.Value) + part*len(op.request.Parts)
+	for _, name := range op.result.Children {
+		size += 16 + len(name)
+	}
+	return size
+}
+
 // complete joins a call with its return.
 func (op *operation) complete(e history.Event) {
 	op.result = e.Result

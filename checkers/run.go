@@ -79,7 +79,7 @@ func Run(ctx context.Context, log history.Log, options Options, names []string) 
 	var judged []*guarantee
 	for _, g := range every {
 		if slices.Contains(names, g.name) {
-			judges = append(judges, g.start(options))
+			judges = append(judges, &frugal{judge: g.start(options)})
 			judged = append(judged, g)
 		}
 	}
@@ -129,7 +129,7 @@ func (g *guarantee) Describe() string { return g.describe }
 // Check judges the history by this guarantee alone.
 func (g *guarantee) Check(ctx context.Context, log history.Log, options Options) (Result, error) {
 	options = options.withDefaults()
-	j := g.start(options)
+	j := &frugal{judge: g.start(options)}
 	if err := read(ctx, log, []judge{j}); err != nil {
 		return g.unreadable(err), fmt.Errorf("check %s: %w", g.name, err)
 	}
@@ -175,5 +175,6 @@ func (o Options) withDefaults() Options {
 	if o.MemoryBytes <= 0 {
 		o.MemoryBytes = DefaultMemoryBytes
 	}
+	o.budget = &budget{limit: o.MemoryBytes}
 	return o
 }

@@ -21,7 +21,7 @@ var sequentialNames = &guarantee{
 	workloads: []string{"queue", "lock"},
 	nothing:   "no two sequential znodes of one parent were created",
 	start: func(options Options) judge {
-		return &sequenceJudge{memory: newMemory(options), parents: map[string]*sequence{}, doubtful: map[string]bool{}}
+		return &sequenceJudge{memory: newMemory(options, "sequential names"), parents: map[string]*sequence{}, doubtful: map[string]bool{}}
 	},
 }
 
@@ -45,9 +45,9 @@ type number struct {
 }
 
 type sequenceJudge struct {
-	memory   memory
-	evidence evidence
-	parents  map[string]*sequence
+	*memory
+	evidence
+	parents map[string]*sequence
 	// doubtful are paths that somebody asked to delete and was not answered: if a parent is among them,
 	// nobody knows whether counting started anew.
 	doubtful map[string]bool
@@ -88,7 +88,8 @@ func (j *sequenceJudge) doubt(r *history.Request) {
 func (j *sequenceJudge) note(op operation, request *history.Request, result *history.Result, part int) {
 	zxid := writeZxid(op, request, result)
 	if request.Kind == history.Delete {
-		if s := j.parents[request.Path]; s != nil {
+		const each = 16 // bytes that a reset costs
+		if s := j.parents[request.Path]; s != nil && j.memory.take(each) {
 			s.resets = append(s.resets, zxid)
 		}
 		return
@@ -119,11 +120,7 @@ func (j *sequenceJudge) finish(context.Context) Result {
 	for _, path := range slices.Sorted(maps.Keys(j.parents)) {
 		j.judge(path, j.parents[path])
 	}
-	r := j.evidence.conclude(j.judged)
-	if r.Verdict == "" && j.memory.exceeded {
-		r.Verdict, r.Reason = Unknown, j.memory.reason("sequential names")
-	}
-	return r
+	return j.evidence.conclude(j.judged)
 }
 
 func (j *sequenceJudge) judge(path string, s *sequence) {

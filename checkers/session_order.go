@@ -21,13 +21,16 @@ var sessionOrder = &guarantee{
 	promise:  "A session's operations take effect in the order it sent them; it sees its own writes and never goes back in time.",
 	nothing:  "no operation of a session was answered",
 	start: func(options Options) judge {
-		return &sessionJudge{memory: newMemory(options), sessions: map[string]*sessionPart{}, sent: map[string][]int64{}, deletes: firstAsked{}}
+		return &sessionJudge{memory: newMemory(options, "what sessions have seen"), sessions: map[string]*sessionPart{}, sent: map[string][]int64{}, deletes: firstAsked{}}
 	},
 }
 
 // sessionChunk is how many operations of a session are judged at once. A session has one operation
 // under way, so that a history can be cut anywhere between two.
 const sessionChunk = 256
+
+// sentBytes is what an operation under way costs.
+const sentBytes = 100
 
 // seenZnode is what a session knows of a znode.
 type seenZnode struct {
@@ -54,13 +57,13 @@ type sessionState struct {
 type sessionPart struct {
 	state   sessionState
 	waiting []operation
-	bytes   int  // that the state takes
+	bytes   int  // that all this takes
 	broken  bool // what follows the first violation proves nothing more
 }
 
 type sessionJudge struct {
-	memory   memory
-	evidence evidence
+	*memory
+	evidence
 	sessions map[string]*sessionPart
 	sent     map[string][]int64 // by session: operations under way, in the order of their calls
 	deletes  firstAsked
@@ -73,7 +76,7 @@ func (j *sessionJudge) event(e history.Event) {
 		if e.Request != nil {
 			j.asked(e.Request, e.Time)
 		}
-		if e.SessionID != "" {
+		if e.SessionID != "" && j.memory.take(sentBytes) {
 			j.sent[e.SessionID] = append(j.sent[e.SessionID], e.Operation)
 		}
 	case history.Return:
@@ -116,6 +119,11 @@ func (j *sessionJudge) returned(e history.Event) {
 		j.evidence.add("session %s got the answer to operation %d before that to operation %d, which it had sent earlier (at %s)",
 			e.SessionID, e.Operation, sent[0], timeWord(e.Time))
 	}
+	j.memory.give(sentBytes)
+	if len(sent) == 1 {
+		delete(j.sent, e.SessionID)
+		return
+	}
 	j.sent[e.SessionID] = slices.Delete(sent, at, at+1)
 }
 
@@ -134,6 +142,10 @@ func (j *sessionJudge) operation(op operation) {
 	if op.load {
 		j.judged++
 	}
+	if !j.memory.take(op.size()) {
+		return
+	}
+	part.bytes += op.size()
 	part.waiting = append(part.waiting, op)
 	if len(part.waiting) == sessionChunk {
 		j.judge(part)
@@ -147,9 +159,10 @@ func (j *sessionJudge) operation(op operation) {
 func (j *sessionJudge) end(session string) {
 	if part := j.sessions[session]; part != nil {
 		j.judge(part)
-		j.memory.used -= int64(part.bytes)
+		j.memory.give(part.bytes)
 		delete(j.sessions, session)
 	}
+	j.memory.give(sentBytes * len(j.sent[session]))
 	delete(j.sent, session)
 }
 
@@ -157,11 +170,7 @@ func (j *sessionJudge) finish(context.Context) Result {
 	for _, session := range slices.Sorted(maps.Keys(j.sessions)) {
 		j.judge(j.sessions[session])
 	}
-	r := j.evidence.conclude(j.judged)
-	if r.Verdict == "" && j.memory.exceeded {
-		r.Verdict, r.Reason = Unknown, j.memory.reason("what sessions have seen")
-	}
-	return r
+	return j.evidence.conclude(j.judged)
 }
 
 // judge searches an order for what a session has collected, and keeps what the session has seen.
@@ -196,11 +205,14 @@ func (j *sessionJudge) judge(part *sessionPart) {
 		}
 		part.state = next
 	}
+	clear(part.waiting)
 	part.waiting = part.waiting[:0]
+	j.memory.give(part.bytes)
 	const each = 200 // bytes that a znode costs in the state
-	size := each * part.state.znodes.len()
-	j.memory.take(size - part.bytes)
-	part.bytes = size
+	part.bytes = each * part.state.znodes.len()
+	if !j.memory.take(part.bytes) {
+		part.bytes = 0
+	}
 }
 
 // step takes one operation into what the session has seen, or says why it contradicts it. deletes are what

@@ -18,7 +18,7 @@ var syncReads = &guarantee{
 	workloads: []string{"register", "bank", "queue", "lock", "set"},
 	nothing:   "no read after a sync was answered",
 	start: func(options Options) judge {
-		return &syncJudge{weak: options.KnownWeakSync && !options.StrictSync, memory: newMemory(options),
+		return &syncJudge{weak: options.KnownWeakSync && !options.StrictSync, memory: newMemory(options, "reads after sync"),
 			paths: map[string]acknowledged{}, pending: map[int64]snapshot{}, children: map[string]*membership{},
 			deletes: map[string]bool{}, creates: map[string]int{}, ephemeral: map[string]bool{},
 			ticks: options.TickTime, faults: map[int]bool{}}
@@ -66,11 +66,11 @@ type membership struct {
 }
 
 type syncJudge struct {
-	weak     bool
-	memory   memory
-	evidence evidence
-	stale    evidence // known weakness
-	judged   int
+	weak bool
+	*memory
+	evidence
+	stale  evidence // known weakness
+	judged int
 
 	newest acknowledged
 	paths  map[string]acknowledged
@@ -235,7 +235,7 @@ func (j *syncJudge) acknowledge(op operation, request *history.Request, result *
 }
 
 func (j *syncJudge) read(op operation, snap snapshot) {
-	if !snap.usable || j.memory.exceeded {
+	if !snap.usable {
 		return
 	}
 	if op.load && snap.newest.zxid > 0 {
@@ -338,9 +338,6 @@ func smallest(words []string) string {
 func (j *syncJudge) finish(context.Context) Result {
 	r := j.evidence.conclude(j.judged)
 	r.Evidence = append(r.Evidence, j.stale.all()...)
-	if r.Verdict == "" && j.memory.exceeded {
-		r.Verdict, r.Reason = Unknown, j.memory.reason("reads after sync")
-	}
 	return r
 }
 

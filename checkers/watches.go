@@ -21,7 +21,7 @@ var watches = &guarantee{
 	workloads: []string{"watch", "lock"},
 	nothing:   "no watch was left on what changed",
 	start: func(options Options) judge {
-		return &watchJudge{memory: newMemory(options), sessions: map[string]*watching{}, changes: map[string][]change{},
+		return &watchJudge{memory: newMemory(options, "watches"), sessions: map[string]*watching{}, changes: map[string][]change{},
 			children: map[string][]change{}, latest: map[watchedList]change{}, doubtful: map[string]bool{}, watched: map[string]bool{}}
 	},
 }
@@ -69,8 +69,8 @@ type watching struct {
 }
 
 type watchJudge struct {
-	memory   memory
-	evidence evidence
+	*memory
+	evidence
 	sessions map[string]*watching
 	done     []*armed            // to be compared with all changes at the end
 	order    [][]*armed          // fired, by session
@@ -168,6 +168,8 @@ func (j *watchJudge) fire(e history.Event) {
 func (j *watchJudge) session(id string) *watching {
 	w := j.sessions[id]
 	if w == nil {
+		const each = 300 // bytes that a session costs; if they are too many, the judge gives up after this event
+		j.memory.take(each)
 		w = &watching{data: map[string]*armed{}, child: map[string]*armed{}}
 		j.sessions[id] = w
 	}
@@ -364,11 +366,7 @@ func (j *watchJudge) finish(context.Context) Result {
 	for _, fired := range j.order {
 		j.inOrder(fired)
 	}
-	r := j.evidence.conclude(j.judged)
-	if r.Verdict == "" && j.memory.exceeded {
-		r.Verdict, r.Reason = Unknown, j.memory.reason("watches")
-	}
-	return r
+	return j.evidence.conclude(j.judged)
 }
 
 // firstChange finds the first acknowledged change after the watch was left.

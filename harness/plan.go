@@ -103,7 +103,7 @@ type Plan struct {
 	Properties map[string]string
 
 	CheckTime   time.Duration // budget of the linearizability search
-	CheckMemory int64         // of the same, in bytes
+	CheckMemory int64         // budget of all checkers together, in bytes
 	StrictSync  bool
 	StrictDisk  bool
 
@@ -286,13 +286,13 @@ func (p *Plan) checkBounds() error {
 	return checkBudget(p.CheckTime, p.CheckMemory)
 }
 
-// checkBudget refuses less than nothing as a budget of the linearizability search.
+// checkBudget refuses less than nothing as a budget of judging.
 func checkBudget(time time.Duration, memory int64) error {
 	switch {
 	case time < 0:
 		return usage("--check-time %v: a search can't take less than no time", time)
 	case memory < 0:
-		return usage("--check-memory %d: a search can't take less than no memory", memory)
+		return usage("--check-memory %d: checkers can't keep less than nothing", memory)
 	}
 	return nil
 }

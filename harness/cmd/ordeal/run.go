@@ -95,7 +95,7 @@ func refuseZeros(command *cobra.Command) error {
 // What the flags of both run and check are for.
 const (
 	checkTimeUsage   = "budget of the linearizability search; past it the answer is unknown"
-	checkMemoryUsage = "budget of the same, in bytes"
+	checkMemoryUsage = "what all checkers together may keep, in bytes; one that needs more gives up, and the answer is unknown"
 )
 
 // addStrictFlags adds the flags by which run and check judge more strictly.
