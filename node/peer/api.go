@@ -45,6 +45,7 @@ type Config struct {
 	TickTime          time.Duration
 	InitLimit         int // in ticks
 	SyncLimit         int // in ticks
+	ConnectLimit      int // connectToLearnerMasterLimit, in ticks; 0: InitLimit
 	SessionTimeoutMin time.Duration
 	SessionTimeoutMax time.Duration
 
@@ -75,6 +76,7 @@ type Config struct {
 
 	SuperDigest    string // zookeeper.DigestAuthenticationProvider.superDigest, or ""
 	Authentication pipeline.Authentication
+	Containers     pipeline.Containers
 	SkipACL        bool // zookeeper.skipACL
 	EnforceQuota   bool // zookeeper.enforceQuota
 

@@ -73,7 +73,7 @@ func (p *Peer) follow(decision election.Decision) {
 		p.attempt++
 		p.learner = zab.NewLearner(zab.LearnerConfig{
 			MyID: p.config.MyID, Observer: p.role == observing, ConfigVersion: p.membership.Version,
-			TickTime: p.config.TickTime, InitLimit: p.config.InitLimit, SyncLimit: p.config.SyncLimit,
+			TickTime: p.config.TickTime, InitLimit: p.config.InitLimit, SyncLimit: p.config.SyncLimit, ConnectLimit: p.config.ConnectLimit,
 			AcceptedEpoch: p.acceptedEpoch, CurrentEpoch: p.currentEpoch, LastZxid: p.history.Last(),
 			ForceSnapshot: p.snapshotNeeded, Defects: p.config.Defects, Log: p.log,
 		}, p.now.Elapsed, learnerHost{p})
@@ -117,7 +117,7 @@ func (p *Peer) startServer(role pipeline.Role, epoch int64) {
 		Reconfig: p.config.Reconfig, StandaloneEnabled: p.config.StandaloneEnabled,
 		SyncByQuorum: p.config.SyncByQuorum, OutstandingMax: outstandingMax, MaxBuffer: p.config.MaxBuffer,
 		TransactionMax: p.config.TransactionMax,
-		SuperDigest:    p.config.SuperDigest, Authentication: p.config.Authentication, SkipACL: p.config.SkipACL, EnforceQuota: p.config.EnforceQuota,
+		SuperDigest:    p.config.SuperDigest, Authentication: p.config.Authentication, Containers: p.config.Containers, SkipACL: p.config.SkipACL, EnforceQuota: p.config.EnforceQuota,
 		ExtendedTypes: p.config.Tree.ExtendedTypes, DigestEnabled: p.config.Tree.DigestEnabled,
 		Defects: p.config.Defects, Log: p.log,
 	}, p.tree, pipeline.Now(p.now), outputs)

@@ -89,6 +89,7 @@ type Config struct {
 	// SuperDigest is zookeeper.DigestAuthenticationProvider.superDigest ("super:<base64>"), or "".
 	SuperDigest    string
 	Authentication Authentication
+	Containers     Containers
 	// SkipACL is zookeeper.skipACL=yes.
 	SkipACL bool
 	// ExtendedTypes is zookeeper.extendedTypesEnabled: TTL nodes. It must be what the tree was made with.

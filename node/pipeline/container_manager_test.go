@@ -39,6 +39,32 @@ func TestContainersGoWhenTheyAreEmptyAgain(t *testing.T) {
 	}
 }
 
+// TestContainerSettings: how often is looked, how many go in a minute, and how long an unused one may wait.
+func TestContainerSettings(t *testing.T) {
+	settings := Containers{CheckInterval: 30 * time.Second, PerMinuteMax: 4, NeverUsedMax: 40 * time.Second}
+	w := newWorld(t, func(c *Config) { c.SessionTimeoutMax, c.Containers = time.Hour, settings })
+	c := w.open()
+	c.handshake(jute.ConnectRequest{TimeOut: 3_600_000})
+	unused := []string{"/a", "/b", "/c"}
+	for _, path := range unused {
+		require.Equal(t, jute.Ok, c.ask(jute.OpCreateContainer, createOf(path, jute.FlagContainer), &jute.Create2Response{}))
+	}
+	left := func() (count int) {
+		for _, path := range unused {
+			if _, ok := w.tree.Stat(path); ok {
+				count++
+			}
+		}
+		return count
+	}
+	w.pass(31 * time.Second)
+	require.Equal(t, 3, left(), "they may still be used")
+	w.pass(30 * time.Second)
+	require.Equal(t, 1, left(), "two in half a minute")
+	w.pass(30 * time.Second)
+	require.Zero(t, left())
+}
+
 // TestContainerThatIsFilledMeanwhileStays: the request is judged against what is under way.
 func TestContainerThatIsFilledMeanwhileStays(t *testing.T) {
 	w := newWorld(t)

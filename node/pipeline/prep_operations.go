@@ -189,7 +189,7 @@ func (p *prepRequestProcessor) deleteContainer(r *request, request *jute.DeleteC
 		return nil, jute.NoNode
 	case node.childCount > 0:
 		return nil, jute.NotEmpty
-	case !hasServed(p.server.tree, node.stat, r.header.Time):
+	case !p.server.hasServed(node.stat, r.header.Time):
 		return nil, jute.BadVersion // another znode has taken the path, or it has been of use again
 	}
 	p.remove(node, r.header.Zxid)

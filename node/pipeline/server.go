@@ -75,6 +75,7 @@ func New(config Config, t *tree.Tree, now Now, outputs Outputs) *Server {
 	if config.TransactionMax == 0 {
 		config.TransactionMax = jute.MaxFieldDefault
 	}
+	config.Containers = config.Containers.withDefaults()
 	if config.Log == nil {
 		config.Log = slog.New(slog.DiscardHandler)
 	}
@@ -138,7 +139,7 @@ func (s *Server) setUpChain() {
 
 // setUpSessions makes this server the one that decides which sessions, and which containers, live.
 func (s *Server) setUpSessions(unknown jute.Code) {
-	s.containers = &containerManager{server: s, checkAt: s.now.Elapsed + containerCheckInterval}
+	s.containers = &containerManager{server: s, checkAt: s.now.Elapsed + s.config.Containers.CheckInterval}
 	s.tracker = newSessionTracker(s.config.TickTime.Milliseconds(), s.now.Elapsed.Milliseconds(), unknown)
 	for _, session := range s.tree.Sessions() {
 		s.tracker.track(session.SessionID, session.TimeOut)

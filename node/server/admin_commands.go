@@ -255,7 +255,7 @@ func (w *words) adminServerStats(state peer.State, _ url.Values) object {
 		{"version", version()}, {"read_only", state.ReadOnly},
 		{"server_stats", object{
 			{"packets_sent", w.stats.sent.Load()}, {"packets_received", w.stats.received.Load()},
-			{"fsync_threshold_exceed_count", 0}, {"client_response_stats", responses}, {"provider_null", false},
+			{"fsync_threshold_exceed_count", w.stats.slowFsyncs.Load()}, {"client_response_stats", responses}, {"provider_null", false},
 			{"server_state", mode(state)}, {"outstanding_requests", state.Outstanding},
 			{"min_latency", least}, {"avg_latency", average}, {"max_latency", most},
 			{"data_dir_size", directorySize(w.config.snapshotDir())}, {"log_dir_size", directorySize(w.config.logDir())},

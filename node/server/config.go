@@ -45,12 +45,14 @@ type Config struct {
 	// QuorumTLS is sslQuorum: the servers talk to one another over TLS. With PortUnification they
 	// also take connections without.
 	QuorumTLS, PortUnification bool
-	// ClientBacklog is clientPortListenBacklog, shown by conf. Go takes the system's own bound.
+	// ClientBacklog is clientPortListenBacklog: how many connections may wait to be accepted; below 1:
+	// what the system allows.
 	ClientBacklog int
 
 	TickTime          time.Duration
 	InitLimit         int // in ticks
 	SyncLimit         int // in ticks
+	ConnectLimit      int // connectToLearnerMasterLimit, in ticks; 0: InitLimit
 	SessionTimeoutMin time.Duration
 	SessionTimeoutMax time.Duration
 
@@ -83,6 +85,7 @@ const (
 	tickTimeDefault             = 3000 * time.Millisecond
 	clientConnectionsMaxDefault = 60
 	snapshotsRetainedMin        = 3
+	fsyncWarningDefault         = time.Second
 	sessionTimeoutMinTicks      = 2
 	sessionTimeoutMaxTicks      = 20
 )
@@ -156,6 +159,9 @@ type tuning struct {
 	maxBuffer          int64
 	fieldMax           int64 // between servers and on disk
 	logPrealloc        int64
+	logSizeMax         int64
+	fsyncWarning       time.Duration // of which length on an fsync is told
+	containers         pipeline.Containers
 	forceSync          bool
 	leaderServes       bool
 	firstCounter       int64
@@ -251,6 +257,13 @@ func (p Properties) tune() (tuning, error) {
 	t.maxBuffer = number("jute.maxbuffer", jute.MaxBufferDefault, kib)
 	t.fieldMax = t.maxBuffer + max(kib, number("zookeeper.jute.maxbuffer.extrasize", t.maxBuffer, 0))
 	t.logPrealloc = number("zookeeper.preAllocSize", 65536, 0) * kib
+	t.logSizeMax = max(0, number("zookeeper.txnLogSizeLimitInKb", -1, math.MinInt64)) * kib
+	t.fsyncWarning = milliseconds("fsync.warningthresholdms", fsyncWarningDefault)
+	t.containers = pipeline.Containers{
+		CheckInterval: milliseconds("znode.container.checkIntervalMs", 0),
+		PerMinuteMax:  int(number("znode.container.maxPerMinute", 0, 1)),
+		NeverUsedMax:  time.Duration(number("znode.container.maxNeverUsedIntervalMs", 0, 0)) * time.Millisecond,
+	}
 	t.forceSync = flag("zookeeper.forceSync", true)
 	t.firstCounter = number("zookeeper.testingonly.initialZxid", 0, 0)
 	if t.firstCounter != 0 && (t.firstCounter < zab.LateStart || t.firstCounter > math.MaxUint32-2) {

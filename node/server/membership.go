@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -41,10 +42,10 @@ func (s *shell) move(self quorum.Server) {
 	s.self = self
 	if self.ClientPort != 0 && !samePlace(self.ClientHost, self.ClientPort, s.clientHost, s.clientPort) {
 		s.clientHost, s.clientPort = self.ClientHost, self.ClientPort
-		s.listenAt("client", net.JoinHostPort(self.ClientHost, strconv.Itoa(self.ClientPort)), s.client.moves)
+		s.listenAt(s.listenWithBacklog, "client", net.JoinHostPort(self.ClientHost, strconv.Itoa(self.ClientPort)), s.client.moves)
 	}
 	if self.ElectionAddress() != before.ElectionAddress() {
-		s.listenAt("election", s.own(self.ElectionAddress()), s.election.moves)
+		s.listenAt(listenTCP, "election", s.own(self.ElectionAddress()), s.election.moves)
 	}
 	s.learner.moveTo(s.own(self.QuorumAddress()))
 }
@@ -54,9 +55,12 @@ func samePlace(host string, port int, otherHost string, otherPort int) bool {
 	return port == otherPort && (host == otherHost || (everywhere(host) && everywhere(otherHost)))
 }
 
+// opening is listenTCP or listenWithBacklog.
+type opening func(ctx context.Context, purpose, address string) (net.Listener, error)
+
 // listenAt opens a port at another address, for whoever accepts there.
-func (s *shell) listenAt(purpose, address string, moves chan net.Listener) {
-	listener, err := listenTCP(s.ports, purpose, address)
+func (s *shell) listenAt(open opening, purpose, address string, moves chan net.Listener) {
+	listener, err := open(s.ports, purpose, address)
 	if err != nil {
 		s.log.Error("a port stays where it was", "error", err)
 		return

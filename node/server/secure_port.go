@@ -3,9 +3,12 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"strconv"
 	"sync"
+
+	"golang.org/x/sys/unix"
 )
 
 // listenForClients opens the port for clients without TLS. There may be none beside that for TLS.
@@ -14,7 +17,26 @@ func (s *shell) listenForClients(ctx context.Context) (net.Listener, error) {
 	if c.ClientPort == 0 {
 		return &silence{closed: make(chan struct{})}, nil
 	}
-	return listenTCP(ctx, "client", net.JoinHostPort(c.ClientHost, strconv.Itoa(c.ClientPort)))
+	return s.listenWithBacklog(ctx, "client", net.JoinHostPort(c.ClientHost, strconv.Itoa(c.ClientPort)))
+}
+
+// listenWithBacklog opens a port for clients with the backlog that was asked for. On Linux a listener takes a
+// new one by listening again.
+func (s *shell) listenWithBacklog(ctx context.Context, purpose, address string) (net.Listener, error) {
+	listener, err := listenTCP(ctx, purpose, address)
+	if err != nil || s.config.ClientBacklog < 1 {
+		return listener, err
+	}
+	raw, err := listener.(*net.TCPListener).SyscallConn()
+	if err == nil {
+		var listening error
+		err = errors.Join(raw.Control(func(fd uintptr) { listening = unix.Listen(int(fd), s.config.ClientBacklog) }), listening)
+	}
+	if err != nil {
+		listener.Close()
+		return nil, fmt.Errorf("set the backlog of the %s port: %w", purpose, err)
+	}
+	return listener, nil
 }
 
 // openSecurePort opens the port for clients with TLS, if there is to be one.
@@ -30,7 +52,7 @@ func (s *shell) openSecurePort(ctx context.Context) (err error) {
 		return nil
 	}
 	address := net.JoinHostPort(c.SecureClientHost, strconv.Itoa(c.SecureClientPort))
-	if s.secureListener, err = listenTCP(ctx, "secure client", address); err != nil {
+	if s.secureListener, err = s.listenWithBacklog(ctx, "secure client", address); err != nil {
 		s.secureListener = nil
 		return err
 	}

@@ -179,7 +179,7 @@ func (s *shell) openStore(options tree.Options) error {
 	began := time.Now()
 	opened, state, err := store.Open(store.Options{
 		DataDir: c.DataDir, LogDir: c.DataLogDir, FS: c.FS,
-		Tree: options, CommitLogCount: int(t.commitLogCount), Preallocate: preallocate, FieldMax: int(t.fieldMax),
+		Tree: options, CommitLogCount: int(t.commitLogCount), Preallocate: preallocate, LogSizeMax: t.logSizeMax, FieldMax: int(t.fieldMax),
 		Compression: compression, NoForceSync: !t.forceSync, HoldUnsynced: t.holdUnsynced,
 		TrustEmptySnapshot: t.trustEmpty, RequireInitialize: !t.autocreate,
 		Guard: func(read func()) {
@@ -187,7 +187,7 @@ func (s *shell) openStore(options tree.Options) error {
 			defer s.core.lock.RUnlock()
 			read()
 		},
-		SyncTook: s.metrics.Summary(metrics.FsyncTime).AddTime,
+		SyncTook: s.synced,
 		Defects:  t.defects, Log: s.log,
 	})
 	if err != nil {
@@ -200,7 +200,7 @@ func (s *shell) openStore(options tree.Options) error {
 	s.core.peer = peer.New(peer.Config{
 		MyID: c.MyID, Membership: c.Membership, LastSeen: c.LastSeen, Standalone: c.Standalone,
 		Reconfig: c.Reconfig, StandaloneEnabled: c.StandaloneEnabled,
-		TickTime: c.TickTime, InitLimit: c.InitLimit, SyncLimit: c.SyncLimit,
+		TickTime: c.TickTime, InitLimit: c.InitLimit, SyncLimit: c.SyncLimit, ConnectLimit: c.ConnectLimit,
 		SessionTimeoutMin: c.SessionTimeoutMin, SessionTimeoutMax: c.SessionTimeoutMax,
 		SnapCount: int(t.snapCount), SnapSizeBytes: t.snapSizeBytes, SnapshotSizeFactor: t.snapshotSizeFactor, DiffMax: diffMax,
 		CommitLogCount: int(t.commitLogCount), OutstandingMax: int(t.outstandingMax),
@@ -210,12 +210,21 @@ func (s *shell) openStore(options tree.Options) error {
 		MaxBuffer: int(t.maxBuffer), TransactionMax: int(t.fieldMax),
 		FirstCounter: t.firstCounter,
 		LeaderServes: t.leaderServes, SyncByQuorum: t.syncByQuorum,
-		SuperDigest: t.superDigest, Authentication: c.authentication, SkipACL: t.skipACL, EnforceQuota: t.enforceQuota,
+		SuperDigest: t.superDigest, Authentication: c.authentication, Containers: t.containers, SkipACL: t.skipACL, EnforceQuota: t.enforceQuota,
 		NotificationIntervalMin: t.notificationMin, NotificationIntervalMax: t.notificationMax,
 		Tree: options, Random: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 		Defects: t.defects, Log: s.log, Reader: s.store,
 	}, state, s.core.clock.now())
 	return nil
+}
+
+// synced takes how long an fsync of the log took.
+func (s *shell) synced(took time.Duration) {
+	s.metrics.Summary(metrics.FsyncTime).AddTime(took)
+	if most := s.config.tuning.fsyncWarning; took > most {
+		s.client.stats.slowFsyncs.Add(1)
+		s.log.Warn("an fsync of the log took long, and every write with it", "took", took, "fsync.warningthresholdms", most.Milliseconds())
+	}
 }
 
 // run starts what surrounds the core, drives the core, and ends everything in order: first the core,

@@ -172,6 +172,34 @@ func (p Properties) refuse() error {
 	return nil
 }
 
+// withoutEffect are keys of Apache's that a server may be started with in good faith but that change nothing
+// here, with Apache's default and with what this server does.
+var withoutEffect = []struct{ key, otherwise, instead string }{
+	{"syncEnabled", "true", "an observer always keeps its log"},
+	{"observer.syncEnabled", "true", "an observer always keeps its log"},
+	{"quorum.cnxn.threads.size", "20", "there is no pool of threads"},
+	{"maxBatchSize", "1000", "what arrives during one fsync of the log shares the next"},
+	{"flushDelay", "0", "what arrives during one fsync of the log shares the next"},
+	{"observer.reconnectDelayMs", "0", "an observer looks for the next leader at once"},
+	{"observer.election.DelayMs", "200", "an observer takes part in elections without a delay"},
+	{"leader.maxTimeToWaitForEpoch", "-1", "initLimit bounds that too"},
+	{"leader.maxConcurrentSnapSyncs", "10", "all learners are synchronised at once"},
+	{"leader.maxConcurrentDiffSyncs", "100", "all learners are synchronised at once"},
+	{"closeSessionTxn.enabled", "true", "the end of a session always names its ephemeral znodes"},
+	{"largeRequestThreshold", "-1", "jute.maxbuffer and globalOutstandingLimit bound what is taken in"},
+	{"connection_throttle_tokens", "0", "maxClientCnxns and maxCnxns bound the connections"},
+}
+
+// unheeded tells of what was set and has no effect.
+func (p Properties) unheeded() (warnings []string) {
+	for _, one := range withoutEffect {
+		if value, set := p.get(one.key); set && !strings.EqualFold(strings.TrimSpace(value), one.otherwise) {
+			warnings = append(warnings, fmt.Sprintf("%s=%s has no effect: %s", one.key, value, one.instead))
+		}
+	}
+	return warnings
+}
+
 // take handles one line of zoo.cfg.
 func (r *reader) take(l line) error {
 	c := r.config
@@ -239,10 +267,8 @@ func (r *reader) take(l line) error {
 		return setFlag(&c.LocalSessionsUpgrading, l)
 	case "reconfigEnabled":
 		return setFlag(&c.Reconfig, l)
-	case "syncEnabled":
-		return setFlag(new(bool), l)
-	case "connectToLearnerMasterLimit", "quorum.cnxn.threads.size":
-		return setNumber(new(int), l, 0, 1<<30)
+	case "connectToLearnerMasterLimit":
+		return setNumber(&c.ConnectLimit, l, 0, 1<<20)
 	case "dynamicConfigFile":
 		return nil
 	}
@@ -342,6 +368,7 @@ func (r *reader) finish() error {
 	if err := c.Properties.refuse(); err != nil {
 		return err
 	}
+	c.Warnings = append(c.Warnings, c.Properties.unheeded()...)
 	var err error
 	if c.tuning, err = c.Properties.tune(); err != nil {
 		return err

@@ -22,6 +22,9 @@ func (s *Store) carryOut(batch []queued) {
 			return
 		}
 		err := s.timedSync()
+		if most := s.options.LogSizeMax; err == nil && most > 0 && s.log.file != nil && s.log.position > most {
+			err = s.log.roll()
+		}
 		for _, q := range syncs {
 			q.report(nil, err)
 		}

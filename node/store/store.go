@@ -34,6 +34,9 @@ type Options struct {
 	CommitLogCount int
 	// Preallocate is zookeeper.preAllocSize in bytes (default 64 MiB); a negative number turns it off.
 	Preallocate int64
+	// LogSizeMax is zookeeper.txnLogSizeLimitInKb, in bytes: a log that has grown beyond it is followed by a
+	// new one (default: no bound).
+	LogSizeMax int64
 	// FieldMax bounds one string or buffer of a snapshot, in bytes (default: jute.MaxFieldDefault).
 	FieldMax int
 	// Compression is how new snapshots are stored. All kinds are read.

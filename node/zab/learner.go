@@ -1,6 +1,7 @@
 package zab
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"time"
@@ -21,6 +22,8 @@ type LearnerConfig struct {
 	TickTime  time.Duration
 	InitLimit int // in ticks: to connect and be synchronised
 	SyncLimit int // in ticks: how long the leader may be silent
+	// ConnectLimit is how long the leader may be out of reach at first, in ticks; 0: InitLimit.
+	ConnectLimit int
 
 	// AcceptedEpoch, CurrentEpoch and LastZxid, the end of the log, are what the disk holds.
 	AcceptedEpoch, CurrentEpoch, LastZxid int64
@@ -91,7 +94,7 @@ type Learner struct {
 // NewLearner returns a learner that waits to be connected.
 func NewLearner(config LearnerConfig, now time.Duration, host LearnerHost) *Learner {
 	l := &Learner{config: config, host: host, now: now, lastQueued: config.LastZxid}
-	l.deadline = now + l.initTime()
+	l.deadline = now + time.Duration(cmp.Or(config.ConnectLimit, config.InitLimit))*config.TickTime
 	return l
 }
 

@@ -169,3 +169,11 @@ func TestWhatWaitsForUpToDateIsBounded(t *testing.T) {
 		require.Contains(t, tr.output[len(tr.output)-1], "between NEWLEADER and UPTODATE")
 	}
 }
+
+// TestConnectDeadline: connectToLearnerMasterLimit counts where it is set, or else initLimit.
+func TestConnectDeadline(t *testing.T) {
+	config := LearnerConfig{TickTime: time.Second, InitLimit: 10}
+	require.Equal(t, 15*time.Second, NewLearner(config, 5*time.Second, nil).ConnectDeadline())
+	config.ConnectLimit = 3
+	require.Equal(t, 8*time.Second, NewLearner(config, 5*time.Second, nil).ConnectDeadline())
+}
