@@ -80,6 +80,9 @@ type Config struct {
 	SkipACL        bool // zookeeper.skipACL
 	EnforceQuota   bool // zookeeper.enforceQuota
 
+	// Measured is told what happens, for metrics; it may be nil.
+	Measured func(what pipeline.Measure, value int64)
+
 	Tree    tree.Options
 	Random  *rand.Rand // the only source of chance
 	Defects defect.Set

@@ -45,12 +45,14 @@ func (h leaderHost) Activate(membership *quorum.Config, leader int64) { h.activa
 func (h leaderHost) Established(epoch int64) {
 	h.election.SetPeerEpoch(epoch)
 	h.tree.TrustDigestsAfter(h.tree.LastZxid())
-	h.leadingSince = h.now.Elapsed
+	h.leadingSince, h.proposedAt = h.now.Elapsed, nil
 	h.startServer(pipeline.Leader, epoch)
 }
 
 func (h leaderHost) Commit(zxid int64) {
 	h.committed++
+	h.measured(pipeline.QuorumAckTime, (h.now.Elapsed - h.proposedAt[0]).Milliseconds())
+	h.proposedAt = h.proposedAt[1:]
 	if err := h.server.Commit(zxid); err != nil {
 		panic(fmt.Sprintf("peer: the leader's own pipeline refuses a commit: %v", err))
 	}
@@ -212,13 +214,12 @@ func (h *serverHost) Applied(entry disk.Entry) {
 type leadingHost struct{ *serverHost }
 
 func (h leadingHost) Propose(entry disk.Entry) {
-	h.peer.proposals.note(len(entry.Payload))
-	h.peer.proposed++
+	h.peer.noteProposal(entry)
 	h.peer.leader.Propose(entry)
 }
 
 func (h leadingHost) ProposeReconfig(entry disk.Entry, next *quorum.Config) {
-	h.peer.proposals.note(len(entry.Payload))
+	h.peer.noteProposal(entry)
 	h.peer.leader.ProposeReconfig(entry, next)
 }
 

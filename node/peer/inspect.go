@@ -3,6 +3,7 @@ package peer
 import (
 	"time"
 
+	"ordeal/node/disk"
 	"ordeal/node/jute"
 	"ordeal/node/pipeline"
 	"ordeal/node/tree"
@@ -92,4 +93,18 @@ func (p *Peer) Leadership() Leadership {
 		}
 	}
 	return l
+}
+
+// measured tells whoever wants to know.
+func (p *Peer) measured(what pipeline.Measure, value int64) {
+	if p.config.Measured != nil {
+		p.config.Measured(what, value)
+	}
+}
+
+// noteProposal notes a transaction that this leader is about to propose.
+func (p *Peer) noteProposal(entry disk.Entry) {
+	p.proposals.note(len(entry.Payload))
+	p.proposed++
+	p.proposedAt = append(p.proposedAt, p.now.Elapsed)
 }

@@ -80,6 +80,8 @@ type Peer struct {
 	// What was counted in other roles, and as leader.
 	pastCounts          pipeline.Counts
 	proposed, committed int64
+	// proposedAt is Now.Elapsed at the proposals that are not committed yet, oldest first.
+	proposedAt []time.Duration
 	// leadingSince is Now.Elapsed when a quorum accepted this server as its leader.
 	leadingSince time.Duration
 }
@@ -247,6 +249,7 @@ func (p *Peer) serves() bool {
 // ClientConnected says that a client reached the client port. Ids are who it is by its certificate.
 func (p *Peer) ClientConnected(conn Conn, remoteIP string, ids ...jute.Id) {
 	if !p.serves() {
+		p.measured(pipeline.ConnectionNotServed, 1)
 		p.ready.Clients = append(p.ready.Clients, ClientOutput{Conn: conn, Close: true})
 		return
 	}

@@ -119,7 +119,7 @@ func (p *Peer) startServer(role pipeline.Role, epoch int64) {
 		TransactionMax: p.config.TransactionMax,
 		SuperDigest:    p.config.SuperDigest, Authentication: p.config.Authentication, Containers: p.config.Containers, SkipACL: p.config.SkipACL, EnforceQuota: p.config.EnforceQuota,
 		ExtendedTypes: p.config.Tree.ExtendedTypes, DigestEnabled: p.config.Tree.DigestEnabled,
-		Defects: p.config.Defects, Log: p.log,
+		Defects: p.config.Defects, Log: p.log, Measured: p.config.Measured,
 	}, p.tree, pipeline.Now(p.now), outputs)
 }
 

@@ -107,6 +107,8 @@ type Config struct {
 
 	Defects defect.Set
 	Log     *slog.Logger
+	// Measured is told what happens, for metrics; it may be nil.
+	Measured func(what Measure, value int64)
 	// Schedule chooses the stage that works next when several have work, and answers ok=false to
 	// leave the rest for a later call of Work. Nil works in the order of the stages until nothing is
 	// left. It is for simulators.

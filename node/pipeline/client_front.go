@@ -168,6 +168,7 @@ func (s *Server) processAuth(c *connection, xid int32, decoder *jute.Decoder) {
 		s.reply(c, jute.ReplyHeader{Xid: xid}, nil)
 		return
 	}
+	s.measured(AuthFailed, 1)
 	s.config.Log.Warn("authentication failed", "client", c.remoteIP, "session", hex(c.session), "scheme", packet.Scheme, "too many identities", proven)
 	s.reply(c, jute.ReplyHeader{Xid: xid, Err: jute.AuthFailed}, nil)
 	s.closeConnection(c)

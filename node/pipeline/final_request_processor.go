@@ -44,6 +44,7 @@ func (p *finalRequestProcessor) apply(r *request) {
 	if s.prep != nil {
 		s.prep.changes.applied(r.header.Zxid)
 	}
+	s.measured(PropagationTime, max(s.now.Wall-r.header.Time, 0))
 	s.outputs.Log.Applied(r.entry)
 	p.notify(r.result.Events)
 	switch txn := r.txn.(type) {
@@ -59,7 +60,12 @@ func (p *finalRequestProcessor) apply(r *request) {
 
 // notify sends watch events to those who may know of them.
 func (p *finalRequestProcessor) notify(events []tree.Event) {
-	for _, event := range events {
+	for i, fired := 0, int64(0); i < len(events); i++ {
+		event := events[i]
+		if fired++; i+1 == len(events) || events[i+1].Type != event.Type || events[i+1].Path != event.Path {
+			p.server.measured(measuresOfWatches[event.Type], fired)
+			fired = 0
+		}
 		c := p.server.connections[Conn(event.Watcher)]
 		if c != nil && p.server.mayDo(jute.PermRead, event.ACL, c.authinfo) {
 			p.server.notify(c, jute.WatcherEvent{Type: event.Type, State: jute.StateSyncConnected, Path: event.Path})

@@ -100,6 +100,7 @@ func (s *Server) reopenSession(c *connection, id int64, password []byte) {
 		s.closeConnection(older)
 	}
 	s.bind(c, id)
+	s.measured(ConnectionRevalidated, 1)
 	switch {
 	case !bytes.Equal(password, jute.SessionPassword(id)):
 		s.config.Log.Warn("wrong password for a session", "client", c.remoteIP, "session", hex(id))

@@ -54,7 +54,10 @@ type heldRequests struct {
 	queue []*request
 }
 
-func (p *prepRequestProcessor) processRequest(r *request) { p.queue.push(r) }
+func (p *prepRequestProcessor) processRequest(r *request) {
+	p.server.measured(PrepQueued, 1)
+	p.queue.push(r)
+}
 
 func (p *prepRequestProcessor) hasWork() bool { return !p.queue.empty() }
 

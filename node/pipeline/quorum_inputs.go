@@ -34,6 +34,7 @@ func (s *Server) Commit(zxid int64) error {
 	if s.config.Role == Leader {
 		s.toBeApplied.toBeApplied.push(r)
 	}
+	s.measured(CommitQueued, 1)
 	s.commit.commit(r)
 	s.run()
 	return nil
@@ -119,6 +120,7 @@ func (s *Server) Inform(entry disk.Entry) error {
 		return err
 	}
 	s.sync.processRequest(r)
+	s.measured(CommitQueued, 1)
 	s.commit.commit(r)
 	s.run()
 	return nil

@@ -24,6 +24,9 @@ type throttledRequest struct {
 
 func (t *requestThrottler) processRequest(r *request) {
 	t.queue.push(throttledRequest{r, t.server.now.Elapsed})
+	if t.full() {
+		t.server.measured(RequestWaits, 1)
+	}
 	t.letIn()
 }
 
@@ -33,19 +36,28 @@ func (t *requestThrottler) finished() {
 	t.letIn()
 }
 
+// full tells whether as many requests are in as may be.
+func (t *requestThrottler) full() bool {
+	most := t.server.config.ThrottleMax
+	return most > 0 && t.inProcess >= most
+}
+
 func (t *requestThrottler) letIn() {
 	config := &t.server.config
-	for !t.queue.empty() && (config.ThrottleMax == 0 || t.inProcess < config.ThrottleMax) {
+	for !t.queue.empty() && !t.full() {
 		r := t.queue.pop()
 		if c := r.connection; c != nil && c.state == connectionClosed && config.ThrottleMax > 0 && !config.ThrottleKeepStale {
 			c.pending--
 			t.server.requestBytes -= r.bytes
+			t.server.measured(StaleRequestDropped, 1)
 			continue
 		}
 		waited := t.server.now.Elapsed - r.since
 		if config.ThrottledOpWait > 0 && waited > config.ThrottledOpWait && isThrottlable(r.op) {
 			r.refused = jute.ThrottledOp
+			t.server.measured(OpThrottled, 1)
 		}
+		t.server.measured(ThrottleTime, waited.Milliseconds())
 		t.inProcess++
 		t.server.first.processRequest(r.request)
 	}

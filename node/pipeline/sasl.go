@@ -60,6 +60,7 @@ func (s *Server) processSASL(c *connection, xid int32, decoder *jute.Decoder) {
 		s.reply(c, jute.ReplyHeader{Xid: xid}, jute.SetSASLResponse{Token: answer})
 		return
 	}
+	s.measured(AuthFailed, 1)
 	s.config.Log.Warn("SASL authentication failed", "client", c.remoteIP, "session", hex(c.session), "error", err)
 	failure := jute.ReplyHeader{Xid: xid, Err: jute.AuthFailed}
 	stays := false

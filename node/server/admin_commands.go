@@ -260,7 +260,7 @@ func (w *words) adminServerStats(state peer.State, _ url.Values) object {
 			{"min_latency", least}, {"avg_latency", average}, {"max_latency", most},
 			{"data_dir_size", directorySize(w.config.snapshotDir())}, {"log_dir_size", directorySize(w.config.logDir())},
 			{"last_processed_zxid", state.LastZxid}, {"num_alive_client_connections", len(w.clients.connections())},
-			{"uptime", w.uptime().Milliseconds()}, {"auth_failed_count", 0},
+			{"uptime", w.uptime().Milliseconds()}, {"auth_failed_count", w.stats.authFailed.Load()},
 			{"non_mtlsremote_conn_count", 0}, {"non_mtlslocal_conn_count", 0},
 		}},
 		{"client_response", responses},

@@ -50,7 +50,7 @@ func (w *words) gauges(state peer.State) []gauge {
 	whole("max_client_response_size", response.most)
 	list = append(list, gauge{"connection_drop_probability", 0, false})
 	whole("watch_count", int64(state.Watches))
-	whole("auth_failed_count", 0)
+	whole("auth_failed_count", w.stats.authFailed.Load())
 	whole("min_latency", least)
 	open, limit := fileDescriptors()
 	whole("max_file_descriptor_count", int64(limit))

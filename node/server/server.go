@@ -213,7 +213,7 @@ func (s *shell) openStore(options tree.Options) error {
 		SuperDigest: t.superDigest, Authentication: c.authentication, Containers: t.containers, SkipACL: t.skipACL, EnforceQuota: t.enforceQuota,
 		NotificationIntervalMin: t.notificationMin, NotificationIntervalMax: t.notificationMax,
 		Tree: options, Random: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
-		Defects: t.defects, Log: s.log, Reader: s.store,
+		Defects: t.defects, Log: s.log, Reader: s.store, Measured: coreMeasures(s.metrics, s.client.stats),
 	}, state, s.core.clock.now())
 	return nil
 }
@@ -251,6 +251,7 @@ func (s *shell) run(ctx context.Context) error {
 	s.log.Info("serving", "client port", s.client.listener.Addr().String(), "version", version())
 	err := s.core.run(ctx)
 	if err != nil {
+		s.metrics.Counter(metrics.UnrecoverableErrorCount).Add(1)
 		err = fmt.Errorf("the server cannot go on: %w", err)
 	}
 	end()

@@ -18,8 +18,8 @@ type observer struct {
 	at      *position
 
 	// Of whoever has the core's turn.
-	last                      peer.Standing
-	lookingSince, absentSince time.Time // zero: it is not so
+	last                                    peer.Standing
+	lookingSince, absentSince, syncingSince time.Time // zero: it is not so
 }
 
 // position is the epoch and the last zxid that were applied.
@@ -36,6 +36,7 @@ func (o *observer) observe(p *peer.Peer) {
 	o.at.zxid.Store(standing.LastZxid)
 	o.election(standing)
 	o.absence(standing)
+	o.synchronisation(standing)
 	o.last = standing
 	counts := p.Counts()
 	for _, c := range []struct {
@@ -59,6 +60,24 @@ func (o *observer) election(now peer.Standing) {
 	case now.Role != looking && !o.lookingSince.IsZero():
 		o.metrics.Summary(metrics.ElectionTime).AddTime(time.Since(o.lookingSince))
 		o.lookingSince = time.Time{}
+	}
+}
+
+// synchronisation measures how long a learner takes to get what its leader has.
+func (o *observer) synchronisation(now peer.Standing) {
+	learns := now.Role == "following" || now.Role == "observing"
+	switch {
+	case !learns:
+		o.syncingSince = time.Time{}
+	case now.Phase == "synchronization" && o.syncingSince.IsZero():
+		o.syncingSince = time.Now()
+	case now.Phase == "broadcast" && !o.syncingSince.IsZero():
+		name := metrics.FollowerSyncTime
+		if now.Role == "observing" {
+			name = metrics.ObserverSyncTime
+		}
+		o.metrics.Summary(name).AddTime(time.Since(o.syncingSince))
+		o.syncingSince = time.Time{}
 	}
 }
 

@@ -51,11 +51,16 @@ func TestMetricsOfAMember(t *testing.T) {
 		require.Regexp(t, "zk_cnt_fsynctime\t"+some, mntr)
 		require.Regexp(t, "zk_cnt_sync_processor_queue_and_flush_time_ms\t"+some, mntr)
 		require.Regexp(t, "zk_digest_mismatches_count\t0\n", mntr)
+		require.Regexp(t, "zk_cnt_propagation_latency\t"+some, mntr)
+		require.Regexp(t, "zk_request_commit_queued\t"+some, mntr)
 		if r.mode() == "leader" {
 			require.Regexp(t, "zk_proposal_count\t2[1-9]\n", mntr)
 			require.Regexp(t, "zk_commit_count\t2[1-9]\n", mntr)
 			require.Regexp(t, "zk_cnt_leader_unavailable_time\t1\n", mntr)
+			require.Regexp(t, "zk_cnt_quorum_ack_latency\t2[1-9]\n", mntr)
+			require.Regexp(t, "zk_prep_processor_request_queued\t2[1-9]\n", mntr)
 		} else {
+			require.Regexp(t, "zk_cnt_follower_sync_time\t"+some, mntr)
 			require.Regexp(t, "zk_learner_proposal_received_count\t"+some, mntr)
 			require.Regexp(t, "zk_learner_commit_received_count\t"+some, mntr)
 		}

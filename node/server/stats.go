@@ -17,6 +17,7 @@ type serverStats struct {
 	// responses are the sizes of replies.
 	responses  bufferStats
 	handshakes atomic.Int64 // TLS handshakes under way
+	authFailed atomic.Int64
 	slowFsyncs atomic.Int64 // longer than fsync.warningthresholdms
 
 	// What else happens on client connections, under Apache's names.
@@ -72,6 +73,7 @@ func (s *serverStats) reset() {
 	s.latency.reset()
 	s.responses.reset()
 	s.slowFsyncs.Store(0)
+	s.authFailed.Store(0)
 }
 
 // bufferStats is the sizes of what was sent, in bytes.

@@ -186,8 +186,7 @@ var withoutEffect = []struct{ key, otherwise, instead string }{
 	{"leader.maxConcurrentSnapSyncs", "10", "all learners are synchronised at once"},
 	{"leader.maxConcurrentDiffSyncs", "100", "all learners are synchronised at once"},
 	{"closeSessionTxn.enabled", "true", "the end of a session always names its ephemeral znodes"},
-	{"largeRequestThreshold", "-1", "jute.maxbuffer and globalOutstandingLimit bound what is taken in"},
-	{"connection_throttle_tokens", "0", "maxClientCnxns and maxCnxns bound the connections"},
+	{"largeRequestThreshold", "-1", "the bytes of requests under way are always bounded, and clients wait for room"},
 }
 
 // unheeded tells of what was set and has no effect.

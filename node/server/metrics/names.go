@@ -25,45 +25,60 @@ const (
 	UnrecoverableErrorCount       = "unrecoverable_error_count"
 	UnsuccessfulHandshake         = "unsuccessful_handshake"
 	WatchBytes                    = "watch_bytes"
+	ConnectionNotServed           = "cnxn_closed_without_zk_server_running"
+	PrepQueued                    = "prep_processor_request_queued"
+	CommitQueued                  = "request_commit_queued"
+	RequestThrottleWaits          = "request_throttle_wait_count"
+	StaleRequestsDropped          = "stale_requests_dropped"
+	ThrottledOps                  = "throttled_ops"
 )
 
 // Apache's summaries. Times are in milliseconds.
 const (
-	DBInitTime            = "dbinittime"
-	ElectionTime          = "election_time"
-	FsyncTime             = "fsynctime"
-	LeaderUnavailableTime = "leader_unavailable_time"
-	ReadLatency           = "readlatency"
-	SnapshotTime          = "snapshottime"
-	SyncBatchSize         = "sync_processor_batch_size"
-	SyncQueueAndFlushTime = "sync_processor_queue_and_flush_time_ms"
-	UnavailableTime       = "unavailable_time"
-	UpdateLatency         = "updatelatency"
+	DBInitTime               = "dbinittime"
+	ElectionTime             = "election_time"
+	FsyncTime                = "fsynctime"
+	LeaderUnavailableTime    = "leader_unavailable_time"
+	ReadLatency              = "readlatency"
+	SnapshotTime             = "snapshottime"
+	SyncBatchSize            = "sync_processor_batch_size"
+	SyncQueueAndFlushTime    = "sync_processor_queue_and_flush_time_ms"
+	UnavailableTime          = "unavailable_time"
+	UpdateLatency            = "updatelatency"
+	FollowerSyncTime         = "follower_sync_time"
+	ObserverSyncTime         = "observer_sync_time"
+	NodeChangedWatchCount    = "node_changed_watch_count"
+	NodeChildrenWatchCount   = "node_children_watch_count"
+	NodeCreatedWatchCount    = "node_created_watch_count"
+	NodeDeletedWatchCount    = "node_deleted_watch_count"
+	PropagationLatency       = "propagation_latency"
+	QuorumAckLatency         = "quorum_ack_latency"
+	RequestThrottleQueueTime = "request_throttle_queue_time_ms"
 )
 
 var counterNames = []string{
-	"add_dead_watcher_stall_time", BytesReceived, "cnxn_closed_without_zk_server_running", CommitCount,
+	"add_dead_watcher_stall_time", BytesReceived, ConnectionNotServed, CommitCount,
 	ConnectionDropCount, ConnectionRejected, ConnectionRequestCount, ConnectionRevalidateCount,
 	"dead_watchers_cleared", "dead_watchers_queued", DiffCount, DigestMismatchesCount, "ensemble_auth_fail",
 	"ensemble_auth_skip", "ensemble_auth_success", "insecure_admin_count", LargeRequestsRejected,
 	LearnerCommitReceivedCount, LearnerProposalReceivedCount, LookingCount, "outstanding_changes_queued",
-	"outstanding_changes_removed", "prep_processor_request_queued", ProposalCount,
-	"quit_leading_due_to_disloyal_voter", "request_commit_queued", "request_throttle_wait_count",
+	"outstanding_changes_removed", PrepQueued, ProposalCount,
+	"quit_leading_due_to_disloyal_voter", CommitQueued, RequestThrottleWaits,
 	"requests_not_forwarded_to_commit_processor", ResponseBytes, "response_packet_cache_hits",
 	"response_packet_cache_misses", "response_packet_get_children_cache_hits",
 	"response_packet_get_children_cache_misses", RevalidateCount, SessionlessConnectionsExpired,
 	"skip_learner_request_to_next_processor_count", SnapCount, "stale_replies", "stale_requests",
-	"stale_requests_dropped", StaleSessionsExpired, SyncProcessorQueued, "throttled_ops", TLSHandshakeExceeded,
+	StaleRequestsDropped, StaleSessionsExpired, SyncProcessorQueued, ThrottledOps, TLSHandshakeExceeded,
 	UnrecoverableErrorCount, UnsuccessfulHandshake, WatchBytes,
 }
 
 // plainNames are the summaries of Apache's detail level BASIC.
 var plainNames = []string{
 	"commit_commit_proc_req_queued", "commit_process_time", "concurrent_request_processing_in_commit_processor",
-	"connection_token_deficit", DBInitTime, ElectionTime, "follower_sync_time", FsyncTime, "inflight_diff_count",
+	"connection_token_deficit", DBInitTime, ElectionTime, FollowerSyncTime, FsyncTime, "inflight_diff_count",
 	"inflight_snap_count", LeaderUnavailableTime, "learner_request_processor_queue_size",
-	"netty_queued_buffer_capacity", "node_changed_watch_count", "node_children_watch_count",
-	"node_created_watch_count", "node_deleted_watch_count", "observer_sync_time", "pending_session_queue_size",
+	"netty_queued_buffer_capacity", NodeChangedWatchCount, NodeChildrenWatchCount,
+	NodeCreatedWatchCount, NodeDeletedWatchCount, ObserverSyncTime, "pending_session_queue_size",
 	"prep_process_time", "prep_processor_queue_size", "proposal_process_time", "read_commit_proc_issued",
 	"read_commit_proc_req_queued", "reads_after_write_in_session_queue", "reads_issued_from_session_queue",
 	"requests_in_session_queue", "session_queues_drained", SnapshotTime, "socket_closing_time",
@@ -76,9 +91,9 @@ var plainNames = []string{
 var detailedNames = []string{
 	"close_session_prep_time", "commit_propagation_latency", "dead_watchers_cleaner_latency", "jvm_pause_time_ms",
 	"local_write_committed_time_ms", "om_commit_process_time_ms", "om_proposal_process_time_ms",
-	"prep_processor_queue_time_ms", "propagation_latency", "proposal_ack_creation_latency", "proposal_latency",
-	"quorum_ack_latency", "read_commitproc_time_ms", "read_final_proc_time_ms", ReadLatency,
-	"request_throttle_queue_time_ms", "server_write_committed_time_ms", SyncQueueAndFlushTime,
+	"prep_processor_queue_time_ms", PropagationLatency, "proposal_ack_creation_latency", "proposal_latency",
+	QuorumAckLatency, "read_commitproc_time_ms", "read_final_proc_time_ms", ReadLatency,
+	RequestThrottleQueueTime, "server_write_committed_time_ms", SyncQueueAndFlushTime,
 	"sync_processor_queue_flush_time_ms", "sync_processor_queue_time_ms", UpdateLatency,
 	"write_commitproc_time_ms", "write_final_proc_time_ms",
 }
