@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"net"
 	"net/url"
 	"os"
@@ -81,10 +82,10 @@ func done(word func(*words, peer.State) string) func(*words, peer.State, url.Val
 
 func (w *words) adminNothing(peer.State, url.Values) object { return object{} }
 
-func (w *words) adminConfiguration(peer.State, url.Values) object {
+func (w *words) adminConfiguration(state peer.State, _ url.Values) object {
 	c := w.config
 	return object{
-		{"client_port", c.ClientPort}, {"data_dir", absolute(c.snapshotDir())}, {"data_log_dir", absolute(c.logDir())},
+		{"client_port", w.clientPort(state)}, {"data_dir", absolute(c.snapshotDir())}, {"data_log_dir", absolute(c.logDir())},
 		{"tick_time", c.TickTime.Milliseconds()}, {"max_client_cnxns", c.ClientConnectionsMax},
 		{"min_session_timeout", c.SessionTimeoutMin.Milliseconds()}, {"max_session_timeout", c.SessionTimeoutMax.Milliseconds()},
 		{"server_id", c.MyID}, {"client_port_listen_backlog", c.ClientBacklog},
@@ -92,16 +93,22 @@ func (w *words) adminConfiguration(peer.State, url.Values) object {
 }
 
 func (w *words) adminConnections(peer.State, url.Values) object {
-	return object{{"connections", w.connectionObjects(false)}, {"secure_connections", []object{}}}
+	return object{{"connections", w.connectionObjects(false, false)}, {"secure_connections", w.connectionObjects(true, false)}}
 }
 
-func (w *words) connectionObjects(brief bool) []object {
+// connectionObjects are the connections of the port that takes TLS alone, or those of the other one.
+func (w *words) connectionObjects(secure, brief bool) []object {
 	all := []object{}
 	for _, c := range w.clients.connections() {
-		all = append(all, c.object(brief))
+		if c.securePort() == secure {
+			all = append(all, c.object(brief))
+		}
 	}
 	return all
 }
+
+// securePort tells whether the connection came to the port that takes TLS alone.
+func (c *clientConn) securePort() bool { return c.secured != nil && !c.secured.unify }
 
 // object is what describe says, for the AdminServer.
 func (c *clientConn) object(brief bool) object {
@@ -279,7 +286,7 @@ func (s bufferSizes) object() object {
 
 func (w *words) adminStats(state peer.State, arguments url.Values) object {
 	return append(w.adminServerStats(state, arguments),
-		field{"connections", w.connectionObjects(true)}, field{"secure_connections", []object{}})
+		field{"connections", w.connectionObjects(false, true)}, field{"secure_connections", w.connectionObjects(true, true)})
 }
 
 // adminSystemProperties shows all properties but secrets.
@@ -307,7 +314,7 @@ func (w *words) adminVotingView(state peer.State, _ url.Values) object {
 			server, _ := w.membership(state).Server(id)
 			client := ""
 			if id == w.config.MyID {
-				client = w.clientAddress()
+				client = w.clientAddress(server)
 			} else if server.ClientPort != 0 {
 				client = net.JoinHostPort(server.ClientHost, strconv.Itoa(server.ClientPort))
 			}
@@ -321,12 +328,13 @@ func (w *words) adminVotingView(state peer.State, _ url.Values) object {
 	return object{{"current_config", view}}
 }
 
-func (w *words) clientAddress() string {
-	host := w.config.ClientHost
-	if host == "" {
-		host = "0.0.0.0"
+// clientAddress is where clients connect to by this server's line, or by zoo.cfg if that does not say.
+func (w *words) clientAddress(self quorum.Server) string {
+	host, port := self.ClientHost, self.ClientPort
+	if port == 0 {
+		host, port = w.config.ClientHost, w.config.ClientPort
 	}
-	return net.JoinHostPort(host, strconv.Itoa(w.config.ClientPort))
+	return net.JoinHostPort(cmp.Or(host, "0.0.0.0"), strconv.Itoa(port))
 }
 
 func (w *words) adminWatches(peer.State, url.Values) object {
@@ -354,11 +362,11 @@ func (w *words) adminZabState(state peer.State, _ url.Values) object {
 	if w.config.Standalone {
 		return object{{"voting", false}, {"zabstate", ""}}
 	}
-	self := w.config.self()
+	self := w.self(state)
 	return object{
 		{"myid", w.config.MyID}, {"is_leader", mode(state) == "leader"},
 		{"quorum_address", addressObject(self.QuorumAddress())}, {"election_address", addressObject(self.ElectionAddress())},
-		{"client_address", w.clientAddress()}, {"voting", self.Role == quorum.Participant},
+		{"client_address", w.clientAddress(self)}, {"voting", self.Role == quorum.Participant},
 		{"last_zxid", hexadecimal(state.LastZxid)}, {"zab_epoch", state.LastZxid >> 32}, {"zab_counter", state.LastZxid & 0xffffffff},
 		{"zabstate", state.Phase},
 	}

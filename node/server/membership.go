@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -155,6 +156,25 @@ func replaceFile(path, text string) (err error) {
 		return err
 	}
 	return directory.Sync()
+}
+
+// self is this server's line of the present membership. Who is not named there has no vote, and keeps the
+// addresses that it was started with.
+func (w *words) self(state peer.State) quorum.Server {
+	if self, found := w.membership(state).Server(w.config.MyID); found {
+		return self
+	}
+	self := w.config.self()
+	self.Role = quorum.Observer
+	return self
+}
+
+// clientPort is where clients connect to: a reconfiguration may have moved it.
+func (w *words) clientPort(state peer.State) int {
+	if w.config.Standalone {
+		return w.config.ClientPort
+	}
+	return cmp.Or(w.self(state).ClientPort, w.config.ClientPort)
 }
 
 // membership is who belongs to the ensemble at present.

@@ -207,7 +207,7 @@ func (w *words) conf(state peer.State) string {
 	c := w.config
 	var text strings.Builder
 	print := func(key string, value any) { fmt.Fprintf(&text, "%s=%v\n", key, value) }
-	print("clientPort", c.ClientPort)
+	print("clientPort", w.clientPort(state))
 	print("secureClientPort", w.securePort())
 	print("dataDir", absolute(c.snapshotDir()))
 	print("dataDirSize", directorySize(c.snapshotDir()))
@@ -222,7 +222,7 @@ func (w *words) conf(state peer.State) string {
 	if c.Standalone {
 		return text.String()
 	}
-	self := c.self()
+	self := w.self(state)
 	peerType := 0
 	if self.Role == quorum.Observer {
 		peerType = 1
