@@ -8,6 +8,7 @@ import (
 
 	"ordeal/node/defect"
 	"ordeal/node/quorum"
+	"ordeal/node/rare"
 )
 
 // Apache's times (FastLeaderElection).
@@ -34,6 +35,8 @@ type Options struct {
 	FinalizeWait            time.Duration
 	NotificationIntervalMin time.Duration
 	NotificationIntervalMax time.Duration
+	// Rare takes rare branches on purpose.
+	Rare rare.Choice
 }
 
 // Outgoing is a notification for one server.
@@ -171,10 +174,14 @@ func (e *FastLeaderElection) Tick(now time.Duration) {
 		return
 	}
 	if e.finalizing && now >= e.finalizeAt {
+		if e.options.Rare.Take(rare.FinalizeLater) {
+			e.finalizeAt = now + e.options.FinalizeWait
+			return
+		}
 		e.decide(e.proposal)
 		return
 	}
-	if now >= e.resendAt {
+	if now >= e.resendAt || e.options.Rare.Take(rare.ResendNow) {
 		e.resendInterval = min(2*e.resendInterval, e.options.NotificationIntervalMax)
 		e.broadcast()
 	}

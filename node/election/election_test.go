@@ -10,6 +10,7 @@ import (
 
 	"ordeal/node/defect"
 	"ordeal/node/quorum"
+	"ordeal/node/rare"
 )
 
 // membership makes servers 1…voters participants and the next ones observers.
@@ -400,4 +401,25 @@ func Test3537(t *testing.T) {
 	require.Nil(t, e.Take().Decision)
 	e.Tick(FinalizeWait)
 	require.Equal(t, Following, e.Take().Decision.Role, "by the votes of this round")
+}
+
+// A server may wait longer than it must before its round ends, and repeat itself sooner.
+func TestRareBranches(t *testing.T) {
+	taken := rare.Place("")
+	e := New(Options{MyID: 1, Membership: membership(t, 3, 0), Rare: func(place rare.Place) bool { return place == taken }})
+	e.Start(5, 1)
+	e.Take()
+	e.Tick(time.Millisecond)
+	require.Empty(t, e.Take().Messages)
+	taken = rare.ResendNow
+	e.Tick(2 * time.Millisecond)
+	require.NotEmpty(t, e.Take().Messages)
+
+	taken = rare.FinalizeLater
+	e.Receive(2, Notification{Leader: 1, Zxid: 5, PeerEpoch: 1, ElectionEpoch: e.Round(), State: Looking})
+	e.Tick(2*time.Millisecond + FinalizeWait)
+	require.Nil(t, e.Take().Decision)
+	taken = ""
+	e.Tick(2*time.Millisecond + 2*FinalizeWait)
+	require.NotNil(t, e.Take().Decision)
 }

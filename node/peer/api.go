@@ -11,6 +11,7 @@ import (
 	"ordeal/node/jute"
 	"ordeal/node/pipeline"
 	"ordeal/node/quorum"
+	"ordeal/node/rare"
 	"ordeal/node/tree"
 )
 
@@ -28,6 +29,16 @@ type Now struct {
 	// Wall is milliseconds since 1970, for transaction times.
 	Wall int64
 }
+
+// Stage names a queue of the pipeline that is a thread in Apache's server.
+type Stage = pipeline.Stage
+
+// The stages.
+const (
+	StagePrep   = pipeline.StagePrep
+	StageSync   = pipeline.StageSync
+	StageCommit = pipeline.StageCommit
+)
 
 // Config is everything a peer must know before its first input. Durations are already in time
 // units, not in ticks.
@@ -82,6 +93,12 @@ type Config struct {
 
 	// Measured is told what happens, for metrics; it may be nil.
 	Measured func(what pipeline.Measure, value int64)
+
+	// Rare takes rare branches on purpose, and Schedule chooses the stage of the pipeline that works next
+	// among those that have work; ok=false leaves the rest for a later Work. Both are for simulators; nil
+	// takes no branch, and works in the order of the stages until nothing is left.
+	Rare     rare.Choice
+	Schedule func(ready []Stage) (next Stage, ok bool)
 
 	Tree    tree.Options
 	Random  *rand.Rand // the only source of chance

@@ -6,6 +6,7 @@ import (
 
 	"ordeal/node/defect"
 	"ordeal/node/disk"
+	"ordeal/node/rare"
 	"ordeal/node/tree"
 	"ordeal/node/zab"
 )
@@ -97,7 +98,7 @@ func (p *Peer) append(entry disk.Entry) {
 func (p *Peer) snapshotIfDue() {
 	d := &p.disk
 	due := d.sinceSnapshot >= d.snapshotAt || (d.snapshotBytes > 0 && d.bytesSince >= d.snapshotBytes)
-	if !due || d.snapshotting {
+	if d.snapshotting || !due && !p.config.Rare.Take(rare.SnapshotNow) {
 		return
 	}
 	p.takeSnapshot()

@@ -8,6 +8,7 @@ import (
 	"ordeal/node/jute"
 	"ordeal/node/pipeline"
 	"ordeal/node/quorum"
+	"ordeal/node/rare"
 	"ordeal/node/tree"
 	"ordeal/node/zab"
 )
@@ -205,6 +206,9 @@ func (h *serverHost) Applied(entry disk.Entry) {
 	p := h.peer
 	p.applied(entry)
 	p.history.Add(entry)
+	if p.config.Rare.Take(rare.TrimHistory) {
+		p.history.Trim()
+	}
 	if p.leader != nil {
 		p.leader.Applied(entry.Zxid)
 	}

@@ -105,7 +105,7 @@ func New(config Config, state *disk.State, now Now) *Peer {
 		return p
 	}
 	p.election = election.New(election.Options{
-		MyID: config.MyID, Membership: config.Membership, Defects: config.Defects,
+		MyID: config.MyID, Membership: config.Membership, Defects: config.Defects, Rare: config.Rare,
 		NotificationIntervalMin: config.NotificationIntervalMin, NotificationIntervalMax: config.NotificationIntervalMax,
 	})
 	p.election.Tick(now.Elapsed)
@@ -297,6 +297,14 @@ func (p *Peer) RequestBytes() int {
 		return 0
 	}
 	return p.server.RequestBytes()
+}
+
+// Work goes on with what Config.Schedule left undone.
+func (p *Peer) Work() {
+	if p.server != nil {
+		p.server.Work()
+		p.settle()
+	}
 }
 
 // ReadNow answers a plain read from the tree, or reports that it cannot.

@@ -59,7 +59,7 @@ func (p *Peer) follow(decision election.Decision) {
 			TickTime: p.config.TickTime, InitLimit: p.config.InitLimit, SyncLimit: p.config.SyncLimit,
 			AcceptedEpoch: p.acceptedEpoch, CurrentEpoch: p.currentEpoch, EpochSeen: p.epochSeen, FirstCounter: p.config.FirstCounter,
 			History: p.history, Reader: p.config.Reader, SnapshotSizeFactor: p.config.SnapshotSizeFactor, DiffMax: p.config.DiffMax,
-			SyncByQuorum: p.config.SyncByQuorum, Defects: p.config.Defects, Log: p.log,
+			SyncByQuorum: p.config.SyncByQuorum, Rare: p.config.Rare, Defects: p.config.Defects, Log: p.log,
 		}, p.now.Elapsed, leaderHost{p})
 		p.leader.Start()
 		if p.defective(defect.SnapshotUncommitted) {
@@ -75,7 +75,7 @@ func (p *Peer) follow(decision election.Decision) {
 			MyID: p.config.MyID, Observer: p.role == observing, ConfigVersion: p.membership.Version,
 			TickTime: p.config.TickTime, InitLimit: p.config.InitLimit, SyncLimit: p.config.SyncLimit, ConnectLimit: p.config.ConnectLimit,
 			AcceptedEpoch: p.acceptedEpoch, CurrentEpoch: p.currentEpoch, LastZxid: p.history.Last(),
-			ForceSnapshot: p.snapshotNeeded, Defects: p.config.Defects, Log: p.log,
+			ForceSnapshot: p.snapshotNeeded, Rare: p.config.Rare, Defects: p.config.Defects, Log: p.log,
 		}, p.now.Elapsed, learnerHost{p})
 		p.ready.Leader = append(p.ready.Leader, LeaderCommand{
 			Attempt: p.attempt, Connect: true, ConnectTo: decision.Leader, Deadline: p.learner.ConnectDeadline(),
@@ -119,7 +119,7 @@ func (p *Peer) startServer(role pipeline.Role, epoch int64) {
 		TransactionMax: p.config.TransactionMax,
 		SuperDigest:    p.config.SuperDigest, Authentication: p.config.Authentication, Containers: p.config.Containers, SkipACL: p.config.SkipACL, EnforceQuota: p.config.EnforceQuota,
 		ExtendedTypes: p.config.Tree.ExtendedTypes, DigestEnabled: p.config.Tree.DigestEnabled,
-		Defects: p.config.Defects, Log: p.log, Measured: p.config.Measured,
+		Defects: p.config.Defects, Rare: p.config.Rare, Schedule: p.config.Schedule, Log: p.log, Measured: p.config.Measured,
 	}, p.tree, pipeline.Now(p.now), outputs)
 }
 
@@ -204,14 +204,14 @@ func (p *Peer) apply(entry disk.Entry) error {
 	return nil
 }
 
-// applied takes an entry off the list of those that only the log has. A commit may overtake the
-// append: then the entry never gets onto that list.
+// applied takes an entry off the list of those that only the log has. Commits may overtake the appends:
+// then the entries never get onto that list.
 func (p *Peer) applied(entry disk.Entry) {
 	switch {
 	case len(p.logged) > 0 && p.logged[0].Zxid == entry.Zxid:
 		p.logged = p.logged[1:]
 	case p.strays():
-	case len(p.logged) > 0 || !zab.Follows(entry.Zxid, p.logEnd):
+	case len(p.logged) > 0 || !zab.Follows(entry.Zxid, max(p.logEnd, p.appliedEnd)):
 		panic(fmt.Sprintf("peer: %#x was applied, but it is not the next entry of the log", entry.Zxid))
 	}
 	p.appliedEnd = entry.Zxid

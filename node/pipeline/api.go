@@ -8,6 +8,7 @@ import (
 	"ordeal/node/disk"
 	"ordeal/node/jute"
 	"ordeal/node/quorum"
+	"ordeal/node/rare"
 )
 
 // Conn names one client connection; the runner never gives a number twice.
@@ -105,6 +106,8 @@ type Config struct {
 	// StandaloneEnabled is standaloneEnabled: then no membership has fewer than two voters.
 	StandaloneEnabled bool
 
+	// Rare takes rare branches on purpose.
+	Rare    rare.Choice
 	Defects defect.Set
 	Log     *slog.Logger
 	// Measured is told what happens, for metrics; it may be nil.

@@ -95,7 +95,9 @@ func New(config Config, t *tree.Tree, now Now, outputs Outputs) *Server {
 // setUpChain links the processors of the role.
 func (s *Server) setUpChain() {
 	final := &finalRequestProcessor{server: s}
-	s.sync = &syncRequestProcessor{log: s.outputs.Log, unapplied: &s.unapplied, defects: s.config.Defects, now: s.now.Elapsed, syncedAt: s.now.Elapsed}
+	s.sync = &syncRequestProcessor{
+		log: s.outputs.Log, unapplied: &s.unapplied, defects: s.config.Defects, rare: s.config.Rare, now: s.now.Elapsed, syncedAt: s.now.Elapsed,
+	}
 	switch s.config.Role {
 	case Standalone:
 		s.setUpSessions(jute.UnknownSession)
@@ -141,6 +143,7 @@ func (s *Server) setUpChain() {
 func (s *Server) setUpSessions(unknown jute.Code) {
 	s.containers = &containerManager{server: s, checkAt: s.now.Elapsed + s.config.Containers.CheckInterval}
 	s.tracker = newSessionTracker(s.config.TickTime.Milliseconds(), s.now.Elapsed.Milliseconds(), unknown)
+	s.tracker.rare = s.config.Rare
 	for _, session := range s.tree.Sessions() {
 		s.tracker.track(session.SessionID, session.TimeOut)
 	}

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"ordeal/node/jute"
+	"ordeal/node/rare"
 )
 
 // sessionTracker knows which sessions are alive, on a leader or a standalone server: when each
@@ -20,6 +21,8 @@ type sessionTracker struct {
 	sessions map[int64]*session
 	buckets  map[int64]map[int64]*session // by expiry, then by session id
 	next     int64                        // the expiry of the next bucket to look at
+
+	rare rare.Choice
 }
 
 type session struct {
@@ -89,6 +92,9 @@ func (t *sessionTracker) expire(nowMs int64) []int64 {
 	var expired []int64
 	for ; t.next <= nowMs; t.next += t.tick {
 		bucket := t.buckets[t.next]
+		if len(bucket) > 0 && t.rare.Take(rare.ExpireLater) {
+			break
+		}
 		delete(t.buckets, t.next)
 		first := len(expired)
 		for id, s := range bucket { // any order: they are sorted below

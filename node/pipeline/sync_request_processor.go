@@ -5,6 +5,7 @@ import (
 
 	"ordeal/node/defect"
 	"ordeal/node/disk"
+	"ordeal/node/rare"
 )
 
 // syncRequestProcessor writes transactions to the log and passes a request on once everything that
@@ -13,6 +14,7 @@ type syncRequestProcessor struct {
 	log     Log
 	next    requestProcessor // nil on an observer
 	defects defect.Set
+	rare    rare.Choice
 	// unapplied is where every transaction is noted that is given to the log.
 	unapplied *fifo[*request]
 
@@ -54,7 +56,7 @@ func (p *syncRequestProcessor) step() {
 	default:
 		p.waiting = append(p.waiting, r)
 	}
-	if p.queue.empty() {
+	if p.queue.empty() || p.rare.Take(rare.SmallBatch) {
 		p.flush()
 	}
 }
@@ -79,6 +81,11 @@ func (p *syncRequestProcessor) synced(ticket disk.Ticket) {
 	}
 	done := p.flushing
 	p.flushing = nil
+	if len(p.waiting) > 0 && !p.defects.On(defect.AckBeforeFsync) && p.rare.Take(rare.HoldAcks) {
+		p.waiting = append(done, p.waiting...)
+		p.flush()
+		return
+	}
 	if !p.defects.On(defect.AckBeforeFsync) {
 		for _, r := range done {
 			p.pass(r)

@@ -7,6 +7,7 @@ import (
 	"ordeal/node/defect"
 	"ordeal/node/disk"
 	"ordeal/node/jute"
+	"ordeal/node/rare"
 )
 
 // handlerState is how far a learner has come.
@@ -244,6 +245,9 @@ func (l *Leader) sendHistory(h *learnerHandler, plan syncPlan) {
 	h.state = awaitingAck
 	h.deadline = l.now + l.initTime()
 	l.withdrawAcks(h.sid)
+	if l.config.Rare.Take(rare.SnapInsteadOfDiff) {
+		plan = snapPlan
+	}
 	if l.config.Defects.On(defect.DiffOverDivergence) {
 		plan = l.diffOverDivergence(h.zxid, plan)
 	}

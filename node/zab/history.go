@@ -61,10 +61,17 @@ func (h *History) Forget() {
 	}
 }
 
+// Trim keeps no more entries than it must.
+func (h *History) Trim() {
+	if extra := len(h.entries) - h.limit; extra > 0 {
+		h.entries = append([]disk.Entry(nil), h.entries[extra:]...)
+	}
+}
+
 // trim drops the oldest entries, many at a time so that it costs little.
 func (h *History) trim() {
 	if len(h.entries) >= 2*h.limit {
-		h.entries = append([]disk.Entry(nil), h.entries[len(h.entries)-h.limit:]...)
+		h.Trim()
 	}
 }
 

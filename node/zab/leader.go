@@ -9,6 +9,7 @@ import (
 	"ordeal/node/disk"
 	"ordeal/node/jute"
 	"ordeal/node/quorum"
+	"ordeal/node/rare"
 )
 
 // LeaderConfig is what a leader must know before its first input.
@@ -40,6 +41,8 @@ type LeaderConfig struct {
 	// SyncByQuorum makes Sync wait for a quorum's confirmation (ZOOKEEPER-1675).
 	SyncByQuorum bool
 
+	// Rare takes rare branches on purpose.
+	Rare    rare.Choice
 	Defects defect.Set
 	Log     *slog.Logger
 }
@@ -163,6 +166,9 @@ func (l *Leader) Tick(now time.Duration) {
 	if l.phase == broadcasting && now >= l.nextHealth {
 		l.nextHealth = now + l.config.TickTime
 		l.checkHealth()
+		if l.phase == broadcasting && l.config.Rare.Take(rare.Resign) {
+			l.giveUp("no quorum of followers seems to be connected")
+		}
 	}
 }
 

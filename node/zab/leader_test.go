@@ -11,6 +11,7 @@ import (
 
 	"ordeal/node/disk"
 	"ordeal/node/quorum"
+	"ordeal/node/rare"
 	"ordeal/node/tree"
 )
 
@@ -31,6 +32,7 @@ func votersText(ids string) string {
 // leaderScript plays a leader, server 1 of three voters and an observer unless others are named. Inputs:
 //
 //	start accepted=1 current=1 seen=0 history=1.1-1.4 [log=1.1-1.4] [by-quorum] [members=0:1:2]
+//	rare PLACE: the rare branch that is taken from here on; none if there is no place
 //	connect LINK · close LINK · from LINK PACKET zxid key=value…
 //	tick 100ms · disk · propose zxid · acknowledge zxid · applied zxid · sync TICKET · send-sync LINK
 type leaderScript struct {
@@ -40,6 +42,7 @@ type leaderScript struct {
 	history *History
 	tree    *tree.Tree
 	now     time.Duration
+	rare    rare.Place
 }
 
 func TestLeaderTranscripts(t *testing.T) {
@@ -75,9 +78,12 @@ func (s *leaderScript) input(words []string) {
 			AcceptedEpoch: number(s.t, set["accepted"]), CurrentEpoch: number(s.t, set["current"]),
 			EpochSeen: number(s.t, set["seen"]), History: s.history, SyncByQuorum: byQuorum,
 			Reader: reader, SnapshotSizeFactor: 0.33,
-			Log: slog.New(slog.DiscardHandler),
+			Rare: func(place rare.Place) bool { return place == s.rare },
+			Log:  slog.New(slog.DiscardHandler),
 		}, 0, s)
 		s.leader.Start()
+	case "rare":
+		s.rare = rare.Place(strings.Join(words[1:], ""))
 	case "connect":
 		s.leader.LearnerConnected(number(s.t, words[1]))
 	case "close":

@@ -10,6 +10,7 @@ import (
 	"ordeal/node/disk"
 	"ordeal/node/jute"
 	"ordeal/node/quorum"
+	"ordeal/node/rare"
 )
 
 // LearnerConfig is what a follower or observer must know before it is connected to its leader.
@@ -30,6 +31,8 @@ type LearnerConfig struct {
 	// ForceSnapshot asks the leader for its whole tree, whatever this server has.
 	ForceSnapshot bool
 
+	// Rare takes rare branches on purpose.
+	Rare    rare.Choice
 	Defects defect.Set
 	Log     *slog.Logger
 }
@@ -151,6 +154,9 @@ func (l *Learner) Tick(now time.Duration) {
 	l.now = now
 	if l.phase < learnerOver && now >= l.deadline {
 		l.giveUp("the leader was silent for too long, in phase %s", l.PhaseName())
+	}
+	if l.phase == learning && l.config.Rare.Take(rare.LeaveLeader) {
+		l.giveUp("the leader seems to be silent")
 	}
 	if l.config.Defects.On(defect.ServeBeforeCommits) && l.phase == learning {
 		if err := l.takeEarly(); err != nil {

@@ -14,12 +14,13 @@ import (
 	"ordeal/node/disk"
 	"ordeal/node/jute"
 	"ordeal/node/quorum"
+	"ordeal/node/rare"
 	"ordeal/node/tree"
 )
 
 // learnerScript plays a follower, or an observer, server 2. Inputs:
 //
-//	start accepted=1 current=1 last=1.4 [observer] [force-snapshot] [defect=NAME]
+//	start accepted=1 current=1 last=1.4 [observer] [force-snapshot] [defect=NAME] [rare=PLACE]
 //	connected · closed · packet PACKET zxid key=value…
 //	tick 100ms · disk · disk-cannot · acknowledge zxid · forward SESSION · revalidate SESSION
 type learnerScript struct {
@@ -49,6 +50,7 @@ func (s *learnerScript) input(words []string) {
 			MyID: 2, Observer: observer, TickTime: 100 * time.Millisecond, InitLimit: 10, SyncLimit: 5,
 			AcceptedEpoch: number(s.t, set["accepted"]), CurrentEpoch: number(s.t, set["current"]),
 			LastZxid: zxidOf(s.t, set["last"]), ForceSnapshot: force,
+			Rare:    func(place rare.Place) bool { return string(place) == set["rare"] },
 			Defects: defect.Set{defect.Name(set["defect"]): true}, Log: slog.New(slog.DiscardHandler),
 		}, 0, s)
 	case "connected":

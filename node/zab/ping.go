@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"ordeal/node/jute"
+	"ordeal/node/rare"
 )
 
 // pingAll sends PING to every learner that was sent UPTODATE, and drops those that have left a
@@ -18,7 +19,12 @@ func (l *Leader) pingAll() {
 			l.drop(h, "proposal %#x is not acknowledged", h.unacked)
 			continue
 		}
-		l.ping(h)
+		switch {
+		case l.config.Rare.Take(rare.DropLearner):
+			l.drop(h, "its queue seems to be full")
+		case !l.config.Rare.Take(rare.SkipPing):
+			l.ping(h)
+		}
 	}
 }
 
