@@ -227,31 +227,36 @@ func (l *Leader) ackEpoch(h *learnerHandler, packet *jute.QuorumPacket) error {
 func (l *Leader) synchronise(h *learnerHandler) {
 	bounds := syncBounds{factor: l.config.SnapshotSizeFactor, diffMax: l.config.DiffMax}
 	sizeMax, readable := bounds.logMax(l.config.Reader)
-	if !readable || !lacksMore(h.zxid, l.config.History) {
-		l.sendHistory(h, planSync(h.zxid, l.config.History, nil, bounds))
+	if !readable || !lacksMore(h.zxid, l.committed()) {
+		l.sendHistory(h, planSync(h.zxid, l.committed(), nil, bounds))
 		return
 	}
 	h.state = awaitingLog
 	h.deadline = never
 	l.host.ReadLog(h.zxid, sizeMax, func(logged []disk.Entry) {
 		if l.byLink[h.link] == h && l.phase != leaderOver {
-			l.sendHistory(h, planSync(h.zxid, l.config.History, logged, bounds))
+			l.sendHistory(h, planSync(h.zxid, l.committed(), logged, bounds))
 		}
 	})
 }
+
+// committed is the history with what is committed and not applied yet. A learner that has that must not be told
+// to truncate it, for until it has it again nobody else may.
+func (l *Leader) committed() *History { return l.config.History.With(l.broadcast.toBeApplied) }
 
 // sendHistory sends a learner all that it lacks, from here on everything new, and then NEWLEADER.
 func (l *Leader) sendHistory(h *learnerHandler, plan syncPlan) {
 	h.state = awaitingAck
 	h.deadline = l.now + l.initTime()
 	l.withdrawAcks(h.sid)
+	committed := l.committed()
 	if l.config.Rare.Take(rare.SnapInsteadOfDiff) {
 		plan = snapPlan
 	}
 	if l.config.Defects.On(defect.DiffOverDivergence) {
 		plan = l.diffOverDivergence(h.zxid, plan)
 	}
-	l.config.Log.Info("synchronising a learner", "learner", h.sid, "zxid", hex(h.zxid), "by", jute.PacketName(plan.op), "to", hex(l.config.History.Last()))
+	l.config.Log.Info("synchronising a learner", "learner", h.sid, "zxid", hex(h.zxid), "by", jute.PacketName(plan.op), "to", hex(committed.Last()))
 	if plan.op == jute.PacketSnap {
 		snapshot := l.host.Snapshot()
 		l.host.SendToLearner(h.link, Message{
@@ -263,7 +268,7 @@ func (l *Leader) sendHistory(h *learnerHandler, plan syncPlan) {
 		for _, entry := range plan.entries {
 			l.sendCommitted(h, entry)
 		}
-		l.forwardFrom(h, l.config.History.Last())
+		l.forwardFrom(h, committed.Last())
 	}
 	l.send(h, l.packet(jute.PacketNewLeader, EpochStart(l.epoch), []byte(l.establishing().String())))
 }

@@ -2,6 +2,7 @@ package zab
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 
 	"ordeal/node/disk"
@@ -52,6 +53,15 @@ func (h *History) Add(entry disk.Entry) {
 	h.entries = append(h.entries, entry)
 	h.last = entry.Zxid
 	h.trim()
+}
+
+// With is the history with entries behind it, which must follow it without a hole. The receiver stays as
+// it is.
+func (h *History) With(entries []disk.Entry) *History {
+	if len(entries) == 0 {
+		return h
+	}
+	return &History{entries: append(slices.Clip(h.entries), entries...), last: entries[len(entries)-1].Zxid, limit: h.limit}
 }
 
 // Forget leaves the newest entry out, as if it had never been added: defect.HoleInHistory.
