@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ordeal/node/defect"
+	"ordeal/node/rare"
 	"ordeal/workloads"
 )
 
@@ -64,7 +65,11 @@ type Config struct {
 	FaultSpan  time.Duration // how long one lasts at most
 	DelayRate  int           // packets in a million that come late
 	DelayMax   time.Duration
-	SyncRate   int // syncs in a million that take long
+	SyncRate   int           // syncs in a million that take long
+	Rare       []rare.Place  // branches that may be taken on purpose
+	RareRate   int           // so often in a million, at the places that a member often comes to
+	StageRate  int           // turns of a pipeline's stage in a million that wait
+	StageMax   time.Duration // at most so long
 }
 
 // Members is the number of members.
@@ -132,6 +137,7 @@ func Draw(seed uint64, options Options) Config {
 	}
 	c.drawFaults(r)
 	c.drawDisk(seed)
+	c.drawTurns(seed)
 	names := workloads.Names()
 	c.Workload = names[r.IntN(len(names))]
 	if description, known := defect.Find(defect.Name(options.Defect)); known {

@@ -19,6 +19,7 @@
 //	modeldisk.go  a quick model of one
 //	storedisk.go  the servers' real store, over
 //	files.go      a file system that forgets what was not synced, in part or in whole
+//	turns.go      rare branches of a member, and the turns of its pipeline's stages
 //	network.go    links between members, and between clients and members
 //	client.go     a client: a session driving a workload's machine
 //	invariants.go what is checked at every event, on the inside

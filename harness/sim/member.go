@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ordeal/node/peer"
+	"ordeal/node/rare"
 	"ordeal/results/history"
 )
 
@@ -30,6 +31,8 @@ type member struct {
 
 	drift      time.Duration // a thousandth of the time is multiplied by it
 	wallOffset int64         // ms
+
+	turns turnsTaken
 
 	portOpen bool
 	attempt  uint64
@@ -70,6 +73,14 @@ func (m *member) boot() {
 		w.tell("boot %d  log to %s, accepted epoch %d, current epoch %d", m.id, zxidWord(m.disk.end()), accepted, current)
 	}
 	c := &w.config
+	var branch rare.Choice
+	if w.source.mayBranch() {
+		branch = m.branch
+	}
+	var schedule func([]peer.Stage) (peer.Stage, bool)
+	if w.source.mayWait() {
+		schedule = m.schedule
+	}
 	m.guard(func() {
 		m.peer = peer.New(peer.Config{
 			MyID: int64(m.id), Membership: w.membership, Standalone: c.Members() == 1,
@@ -78,7 +89,7 @@ func (m *member) boot() {
 			SnapCount: c.SnapCount, SnapshotSizeFactor: c.SizeFactor, CommitLogCount: c.CommitLog,
 			LeaderServes: c.LeaderServes, SyncByQuorum: true, Tree: w.tree,
 			Random:  rand.New(rand.NewPCG(c.Seed, uint64(m.id)<<32|uint64(m.incarnation))),
-			Defects: w.defects, Reader: m.disk,
+			Defects: w.defects, Rare: branch, Schedule: schedule, Reader: m.disk,
 		}, state, m.now())
 		m.take()
 	})

@@ -12,6 +12,7 @@ import (
 	"ordeal/node/defect"
 	"ordeal/node/election"
 	"ordeal/node/quorum"
+	"ordeal/node/rare"
 	"ordeal/node/tree"
 	"ordeal/node/zab"
 	"ordeal/results/history"
@@ -127,7 +128,7 @@ func newWorld(config Config, script []Decision, scripted bool, recorder history.
 		w.ways = append(w.ways, row)
 	}
 	for id := 1; id <= n; id++ {
-		m := &member{id: id, world: w, votes: map[int64]bool{}}
+		m := &member{id: id, world: w, votes: map[int64]bool{}, turns: turnsTaken{places: map[rare.Place]uint64{}}}
 		if config.Drift > 0 {
 			m.drift = time.Duration(int(mix(w.source.noise+uint64(id))%uint64(2*config.Drift+1)) - config.Drift)
 		}

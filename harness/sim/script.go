@@ -13,10 +13,12 @@ import (
 
 // Decision is one choice that made a run differ from a calm one: exactly one of its fields is set.
 type Decision struct {
-	Fault *Fault
-	Op    *Op
-	Delay *Delay
-	Sync  *SlowSync
+	Fault  *Fault
+	Op     *Op
+	Delay  *Delay
+	Sync   *SlowSync
+	Branch *Branch
+	Stage  *SlowStage
 }
 
 // Op is an operation of a client.
@@ -88,6 +90,10 @@ func (d Decision) String() string {
 		return fmt.Sprintf("op %v client %d %s", d.Op.At, d.Op.Client, request)
 	case d.Delay != nil:
 		return fmt.Sprintf("delay %d>%d packet %d by %v", d.Delay.From, d.Delay.To, d.Delay.Index, d.Delay.By)
+	case d.Branch != nil:
+		return d.Branch.String()
+	case d.Stage != nil:
+		return d.Stage.String()
 	default:
 		return fmt.Sprintf("slow-sync member %d operation %d by %v", d.Sync.Member, d.Sync.Index, d.Sync.By)
 	}
@@ -153,6 +159,10 @@ func (s *Script) checkDecisions() error {
 			wrong = d.Delay.From < 0 || d.Delay.From > members || d.Delay.To < 0 || d.Delay.To > members
 		case d.Sync != nil:
 			wrong = d.Sync.Member < 1 || d.Sync.Member > members
+		case d.Branch != nil:
+			wrong = d.Branch.Member < 1 || d.Branch.Member > members
+		case d.Stage != nil:
+			wrong = d.Stage.Member < 1 || d.Stage.Member > members
 		}
 		if wrong {
 			return fmt.Errorf("decision %q names a member or client that there is not", d)
@@ -215,6 +225,12 @@ func parseDecision(line string) (Decision, error) {
 		var err error
 		slow.By, err = time.ParseDuration(by)
 		return Decision{Sync: slow}, err
+	case "rare":
+		branch, err := parseBranch(line)
+		return Decision{Branch: branch}, err
+	case "slow-stage":
+		slow, err := parseSlowStage(line)
+		return Decision{Stage: slow}, err
 	case "fault":
 		fault, err := parseFault(words[1:])
 		return Decision{Fault: fault}, err
@@ -243,6 +259,8 @@ type source struct {
 	priorities *priorities
 	// scriptFaults are those of the script.
 	scriptFaults []*Fault
+	branches     map[Branch]bool
+	stages       map[SlowStage]time.Duration // by all but how long
 	made         []Decision
 	noise        uint64
 	chance       uint64
@@ -267,6 +285,18 @@ func newSource(config *Config, script []Decision, scripted bool) *source {
 				s.syncs = map[diskIndex]time.Duration{}
 			}
 			s.syncs[diskIndex{d.Sync.Member, d.Sync.Index}] = d.Sync.By
+		case d.Branch != nil:
+			if s.branches == nil {
+				s.branches = map[Branch]bool{}
+			}
+			s.branches[*d.Branch] = true
+		case d.Stage != nil:
+			if s.stages == nil {
+				s.stages = map[SlowStage]time.Duration{}
+			}
+			key := *d.Stage
+			key.By = 0
+			s.stages[key] = d.Stage.By
 		}
 	}
 	return s

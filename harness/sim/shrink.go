@@ -118,7 +118,9 @@ func (s *shrinker) cutTail() {
 // dropKinds tries to do without whole kinds of decisions.
 func (s *shrinker) dropKinds() {
 	kinds := []func(Decision) bool{
-		func(d Decision) bool { return d.Delay != nil || d.Sync != nil },
+		func(d Decision) bool { return d.Delay != nil || d.Sync != nil || d.Branch != nil || d.Stage != nil },
+		func(d Decision) bool { return d.Branch != nil },
+		func(d Decision) bool { return d.Stage != nil },
 		func(d Decision) bool { return d.Delay != nil },
 		func(d Decision) bool { return d.Sync != nil },
 		func(d Decision) bool { return d.Op != nil },

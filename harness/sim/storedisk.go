@@ -38,7 +38,9 @@ type storeDisk struct {
 	files *fileSystem
 	store *store.Store // nil while the member is down
 	queue []disk.Operation
-	asked map[disk.Ticket]disk.Operation
+	// given and carried count the operations that were asked for and that are done.
+	given, carried int
+	asked          map[disk.Ticket]disk.Operation
 	// results are those that the member has not heard of yet.
 	results []disk.Result
 
@@ -96,6 +98,8 @@ type thread struct {
 	idle    bool
 	over    bool
 	doing   pending
+	behind  int  // so many operations must be carried out before it goes on; 0 for none
+	waits   bool // for them
 }
 
 // pending is what a thread is about to do, and after what time.
@@ -195,9 +199,17 @@ func (d *storeDisk) newThread(body func()) *thread {
 
 // work carries out what was asked for, as much at a time as may share a sync.
 func (d *storeDisk) work() {
-	for {
+	for !d.ended {
 		d.nudged = false
-		d.store.CarryOut(d.batch(), d.done)
+		batch := d.batch()
+		d.store.CarryOut(batch, d.done)
+		d.carried += len(batch)
+		for _, t := range d.besides {
+			if t.waits && d.carried >= t.behind {
+				t.waits = false
+				d.plan(t, 0)
+			}
+		}
 		if len(d.queue) == 0 && !d.nudged && !d.worker.yield(pending{idle: true}) {
 			return
 		}
@@ -219,7 +231,7 @@ func (d *storeDisk) batch() []disk.Operation {
 			d.asked[operation.Ticket] = operation
 		}
 		switch {
-		case d.failed: // nothing comes of it
+		case d.failed: // nothing comes of it any more
 		case operation.Kind == disk.Append:
 			d.world.inside.appending(d.world, d.owner, operation.Entry)
 			d.log = append(d.log, operation.Entry.Zxid)
@@ -379,6 +391,9 @@ func (d *storeDisk) run(t *thread) {
 // goOn is one event of a thread: a change of a file is made, and what the store makes of it is reported.
 func (d *storeDisk) goOn(t *thread) {
 	w, m := d.world, d.owner
+	if d.mustWait(t) {
+		return
+	}
 	incarnation := m.incarnation
 	made := t.doing.operation
 	d.run(t)
@@ -411,6 +426,19 @@ func (d *storeDisk) goOn(t *thread) {
 	}
 }
 
+// mustWait holds a snapshot back that is written, until all is carried out that was asked for by now: it is
+// behind that in the store's queue, and may hold effects of it.
+func (d *storeDisk) mustWait(t *thread) bool {
+	if t == d.worker || t.doing.operation.word != opSync {
+		return false
+	}
+	if t.behind == 0 {
+		t.behind = d.given
+	}
+	t.waits = d.carried < t.behind
+	return t.waits
+}
+
 // report tells the member of a result.
 func (d *storeDisk) report(result disk.Result) {
 	w, m := d.world, d.owner
@@ -432,6 +460,7 @@ func (d *storeDisk) report(result disk.Result) {
 // ask implements memberDisk.
 func (d *storeDisk) ask(operations []disk.Operation) {
 	d.queue = append(d.queue, operations...)
+	d.given += len(operations)
 	d.wake()
 }
 
@@ -448,7 +477,7 @@ func (d *storeDisk) release() {
 		return
 	}
 	for _, t := range d.threads() {
-		if !t.idle || len(d.queue) > 0 {
+		if !t.waits && (!t.idle || len(d.queue) > 0) {
 			d.plan(t, t.doing.after)
 		}
 	}
@@ -486,6 +515,7 @@ func (d *storeDisk) finish() {
 func (d *storeDisk) crash(powerLoss bool, keep int) {
 	d.close()
 	d.queue, d.results = nil, nil
+	d.given, d.carried = 0, 0
 	clear(d.asked)
 	d.files.locked = map[string]bool{}
 	// What stands in the process's memory only is gone, and what does not is sure after a start only.

@@ -192,6 +192,8 @@ const (
 	hashClose
 	hashRecord
 	hashFile
+	hashRare
+	hashStage
 )
 
 // note mixes an event into the hash.
