@@ -250,7 +250,8 @@ func (l *Leader) sendHistory(h *learnerHandler, plan syncPlan) {
 	h.deadline = l.now + l.initTime()
 	l.withdrawAcks(h.sid)
 	committed := l.committed()
-	if l.config.Rare.Take(rare.SnapInsteadOfDiff) {
+	// A tree without what a learner has, and others may count on, would be no better than a TRUNC.
+	if h.zxid <= l.config.History.Last() && l.config.Rare.Take(rare.SnapInsteadOfDiff) {
 		plan = snapPlan
 	}
 	if l.config.Defects.On(defect.DiffOverDivergence) {

@@ -77,6 +77,9 @@ type Learner struct {
 	// snapshot alone is not a state to continue from (ZOOKEEPER-3642).
 	snapshot Message
 
+	// truncating is true until it is known whether the log could be truncated: nothing may be logged before.
+	truncating bool
+
 	// lastQueued is the last transaction of the log, counting what is queued.
 	lastQueued int64
 	// received are the transactions of the synchronisation in order, the first committed of them
@@ -279,11 +282,8 @@ func (l *Learner) startSync(message Message) error {
 		if l.config.Defects.On(defect.SkipTrunc) {
 			break
 		}
-		l.host.Truncate(packet.Zxid, func(possible bool) {
-			if !possible && l.phase < learnerOver {
-				l.end("the log cannot be truncated to where the leader wants it", true)
-			}
-		})
+		l.truncating = true
+		l.host.Truncate(packet.Zxid, l.truncated)
 	case jute.PacketSnap:
 		if message.Incoming == nil {
 			return fmt.Errorf("%v without a tree", packet)
@@ -296,6 +296,18 @@ func (l *Learner) startSync(message Message) error {
 	}
 	l.phase = receiving
 	return nil
+}
+
+// truncated goes on after a truncation, if it was possible.
+func (l *Learner) truncated(possible bool) {
+	l.truncating = false
+	switch {
+	case l.phase == learnerOver:
+	case !possible:
+		l.end("the log cannot be truncated to where the leader wants it", true)
+	case l.phase == persisting:
+		l.persist()
+	}
 }
 
 // receive collects the leader's history. Nothing of it is used before NEWLEADER, except that what
@@ -393,6 +405,9 @@ func entryOf(packet *jute.QuorumPacket) (entry disk.Entry, membership *quorum.Co
 // after it, currentEpoch. Only then NEWLEADER is acknowledged (ZOOKEEPER-4643, 4646, 4785).
 func (l *Learner) persist() {
 	l.phase = persisting
+	if l.truncating {
+		return
+	}
 	if l.mode == jute.PacketSnap {
 		l.host.Install(l.snapshot.Incoming, func() {})
 	}
