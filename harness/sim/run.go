@@ -267,8 +267,10 @@ func (w *World) perform(workload workloads.Workload, number int, members []int, 
 	if !w.runUntil(w.now+setupBound, lookEvery, d.idle) {
 		return false
 	}
-	d.close()
-	return w.runUntil(w.now+setupBound, lookEvery, func() bool { return !d.session.Alive() && d.idle() })
+	return w.runUntil(w.now+setupBound, lookEvery, func() bool {
+		d.close()
+		return !d.session.Alive() && d.idle()
+	})
 }
 
 // load lets clients work while faults come.
@@ -429,10 +431,10 @@ func (w *World) endClients() bool {
 		w.broken("clients-served", "clients of a healed ensemble are not answered within %v", w.bound())
 		return false
 	}
-	for _, d := range w.clients {
-		d.close()
-	}
 	closed := func() bool {
+		for _, d := range w.clients {
+			d.close() // again, if it has got another session in the meantime
+		}
 		return quiet() && !slices.ContainsFunc(w.clients, func(d *driver) bool { return d.session.Alive() })
 	}
 	if !w.runUntil(w.now+w.bound(), lookEvery, closed) {
