@@ -26,8 +26,10 @@ type modelDisk struct {
 	owner *member
 	trouble
 
-	log      []disk.Entry
-	synced   int // so many entries of the log are on disk
+	log    []disk.Entry
+	synced int // so many entries of the log are on disk
+	// last is what the log goes on behind: a picture may be ahead of it.
+	last     int64
 	pictures []picture
 	accepted int64
 	current  int64
@@ -107,7 +109,10 @@ func (d *modelDisk) state() *disk.State {
 }
 
 // end is the last zxid that the disk was given, synced or not.
-func (d *modelDisk) end() int64 {
+func (d *modelDisk) end() int64 { return d.last }
+
+// found is what a start finds to be the end.
+func (d *modelDisk) found() int64 {
 	end := d.newest().zxid
 	if n := len(d.log); n > 0 {
 		end = max(end, d.log[n-1].Zxid)
@@ -250,7 +255,7 @@ func (d *modelDisk) carryOut(operation disk.Operation) disk.Result {
 	switch operation.Kind {
 	case disk.Append:
 		w.inside.appending(w, d.owner, operation.Entry)
-		d.log = append(d.log, operation.Entry)
+		d.log, d.last = append(d.log, operation.Entry), operation.Entry.Zxid
 	case disk.Sync:
 		d.synced = len(d.log)
 	case disk.WriteAcceptedEpoch:
@@ -262,7 +267,7 @@ func (d *modelDisk) carryOut(operation disk.Operation) disk.Result {
 	case disk.InstallSnapshot:
 		snapshot := operation.Snapshot
 		d.pictures = append(d.pictures[:0:0], picture{zxid: snapshot.Zxid(), data: drain(snapshot)})
-		d.log, d.synced = nil, 0
+		d.log, d.synced, d.last = nil, 0, snapshot.Zxid()
 		w.inside.durabilityMayHaveShrunk(w)
 	case disk.Truncate:
 		result = d.truncate(operation.Zxid)
@@ -289,7 +294,7 @@ func (d *modelDisk) truncate(zxid int64) disk.Result {
 	newer := d.pictures[keep:]
 	d.pictures = d.pictures[:keep]
 	d.log = d.log[:sort.Search(len(d.log), func(i int) bool { return d.log[i].Zxid > zxid })]
-	d.synced = len(d.log)
+	d.synced, d.last = len(d.log), d.found()
 	state := d.state()
 	if d.world.defects.On(defect.SnapshotUncommitted) {
 		d.pictures = append(d.pictures, newer...)
@@ -362,4 +367,5 @@ func (d *modelDisk) crash(powerLoss bool, keep int) {
 		d.log = d.log[:d.synced+(len(d.log)-d.synced)*keep/100]
 		d.synced = len(d.log)
 	}
+	d.last = d.found()
 }
