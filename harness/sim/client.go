@@ -39,7 +39,7 @@ func (w *World) dial(d *driver, attempt client.Attempt) {
 		}
 		w.lastConn++
 		n := &connection{id: w.lastConn, driver: d, attempt: attempt.Number, member: m, clientOpen: true, serverOpen: true}
-		n.toServer, n.toClient = w.newPipe(there, n.atServer), w.newPipe(back, n.atClient)
+		n.toServer, n.toClient = w.newPipe(there, n.atServer, n.reset), w.newPipe(back, n.atClient, n.reset)
 		m.conns = append(m.conns, n)
 		d.connection = n
 		n.toServer.push(parcel{opened: true})

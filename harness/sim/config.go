@@ -136,7 +136,7 @@ func Draw(seed uint64, options Options) Config {
 		c.Strategy = Swarm
 	}
 	c.drawFaults(r)
-	c.drawDisk(seed)
+	c.drawMore(seed)
 	c.drawTurns(seed)
 	names := workloads.Names()
 	c.Workload = names[r.IntN(len(names))]
@@ -150,14 +150,14 @@ func Draw(seed uint64, options Options) Config {
 	return c
 }
 
-// drawDisk draws what the members' disks are, and what befalls them besides.
-func (c *Config) drawDisk(seed uint64) {
+// drawMore draws what the members' disks are, and what more befalls them.
+func (c *Config) drawMore(seed uint64) {
 	r := rand.New(rand.NewPCG(seed, 0x6469736b)) // "disk"
 	// Under the mistake of going on after an error it is the model that goes on.
 	if r.IntN(filesOneIn) == 0 && c.Defect != string(defect.GoOnAfterDiskError) {
 		c.Disk = fileDisks
 	}
-	for _, kind := range diskFaults {
+	for _, kind := range moreKinds {
 		if c.Strategy == Walk || r.IntN(3) == 0 {
 			c.Faults = append(c.Faults, kind)
 		}

@@ -35,25 +35,27 @@ type Fault struct {
 
 // The kinds of faults.
 const (
-	faultCrash       = "crash"        // the process ends: what it wrote stays
-	faultPower       = "power"        // and what was not synced is lost
-	faultStop        = "stop"         // the process ends as it was asked to
-	faultPause       = "pause"        // it stands still
-	faultIsolate     = "isolate"      // nothing passes from and to all other members
-	faultDeafen      = "deafen"       // nothing passes to it
-	faultSilence     = "silence"      // nothing passes from it
-	faultCut         = "cut"          // nothing passes from one member to another
-	faultReset       = "reset"        // all its connections break
-	faultClientCut   = "client-cut"   // no client reaches it
-	faultSlowLink    = "slow-link"    // packets from one member to another take long
-	faultSlowDisk    = "slow-disk"    // syncs take long
-	faultStuckDisk   = "stuck-disk"   // operations on the disk stand still
-	faultBrokenDisk  = "broken-disk"  // writes and syncs fail
-	faultFullDisk    = "full-disk"    // writes fail
-	faultFailingSync = "failing-sync" // syncs fail
-	faultRot         = "rot"          // the process ends, and until its next start a byte of its files changes
-	faultJump        = "jump"         // its clock on the wall jumps
-	faultTurns       = "turns"        // drawn only: other members are out of reach each time
+	faultCrash        = "crash"         // the process ends: what it wrote stays
+	faultPower        = "power"         // and what was not synced is lost
+	faultStop         = "stop"          // the process ends as it was asked to
+	faultPause        = "pause"         // it stands still
+	faultIsolate      = "isolate"       // nothing passes from and to all other members
+	faultDeafen       = "deafen"        // nothing passes to it
+	faultSilence      = "silence"       // nothing passes from it
+	faultCut          = "cut"           // nothing passes from one member to another
+	faultReset        = "reset"         // all its connections break
+	faultClientCut    = "client-cut"    // no client reaches it
+	faultSlowLink     = "slow-link"     // packets from one member to another take long
+	faultSlowDisk     = "slow-disk"     // syncs take long
+	faultStuckDisk    = "stuck-disk"    // operations on the disk stand still
+	faultBrokenDisk   = "broken-disk"   // writes and syncs fail
+	faultFullDisk     = "full-disk"     // writes fail
+	faultFailingSync  = "failing-sync"  // syncs fail
+	faultRot          = "rot"           // the process ends, and until its next start a byte of its files changes
+	faultStall        = "stall"         // it accepts what its peers send and does not read it
+	faultStallClients = "stall-clients" // clients do not read what it sends them
+	faultJump         = "jump"          // its clock on the wall jumps
+	faultTurns        = "turns"         // drawn only: other members are out of reach each time
 )
 
 // faultKinds are what a seed draws from; "ambush" waits for a point, "blackout" is power for all.
@@ -63,8 +65,8 @@ var faultKinds = []string{
 	faultTurns,
 }
 
-// diskFaults are what a seed draws from besides, whose kinds of files differ.
-var diskFaults = []string{faultFullDisk, faultFailingSync, faultRot}
+// moreKinds are what a seed draws from besides.
+var moreKinds = []string{faultFullDisk, faultFailingSync, faultRot, faultStall, faultStallClients}
 
 // points are the moments at which an end hurts most.
 var points = []string{
@@ -151,7 +153,7 @@ func parseFault(words []string) (*Fault, error) {
 		case "for":
 			f.For, err = time.ParseDuration(take())
 		default:
-			if !slices.Contains(faultKinds, word) && !slices.Contains(diskFaults, word) {
+			if !slices.Contains(faultKinds, word) && !slices.Contains(moreKinds, word) {
 				return nil, fmt.Errorf("fault: unknown word %q", word)
 			}
 			f.Kind = word
@@ -257,6 +259,10 @@ func drawFault(r *rand.Rand, c *Config, kind string, at, to time.Duration) *Faul
 		f.Files = pickOne(r, logFiles, logFiles, snapshotFiles, snapshotFiles, epochFiles)
 	case faultPower:
 		f.Keep = pickOne(r, 0, 0, 30, 60, 100)
+	case faultStall:
+		if f.Who == whoMember && r.IntN(2) == 0 {
+			f.Other = 1 + r.IntN(c.Members())
+		}
 	case faultCut, faultSlowLink:
 		if f.Who == whoMember {
 			f.Other = 1 + r.IntN(c.Members())
@@ -414,6 +420,16 @@ func (m *member) suffer(f *Fault) (end func()) {
 			return w.cutWays(m, true, true)
 		}
 		return w.cutWay(w.ways[m.id][f.Other])
+	case faultStall:
+		var heals []func()
+		for _, other := range w.members {
+			if other != m && (f.Other == 0 || f.Other == other.id) {
+				heals = append(heals, w.stallWay(w.ways[other.id][m.id]))
+			}
+		}
+		return all(heals)
+	case faultStallClients:
+		return w.stallWay(w.ways[m.id][0])
 	case faultReset:
 		m.resetAll()
 		return nothing
@@ -475,6 +491,11 @@ func (w *World) cutWays(m *member, out, in bool) (heal func()) {
 			heals = append(heals, w.cutWay(w.ways[other.id][m.id]))
 		}
 	}
+	return all(heals)
+}
+
+// all heals one after the other.
+func all(heals []func()) func() {
 	return func() {
 		for _, h := range heals {
 			h()

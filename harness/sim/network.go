@@ -16,11 +16,23 @@ type way struct {
 	base     time.Duration // a packet's usual time
 	slow     time.Duration // added while a fault says so
 	cuts     int           // faults that cut it now
+	stalls   int           // faults that make its reader not read now
+	unread   []func()      // notifications that have arrived and are not read
 	index    uint64        // numbers packets
 	arrival  time.Duration // of the last notification: they keep their order
 }
 
 func (v *way) cut() bool { return v.cuts > 0 }
+
+// stands tells whether nothing that is on its way is taken now.
+func (v *way) stands() bool { return v.cuts > 0 || v.stalls > 0 }
+
+// How much waits for a reader that does not read. Beyond it a connection's sender ends it, as the server
+// does with a learner or a client that does not keep up, and of notifications the oldest are dropped.
+const (
+	unreadParcelsMax       = 512
+	unreadNotificationsMax = 64
+)
 
 // latency is the time of the next packet on its way.
 func (w *World) latency(v *way) time.Duration {
@@ -58,10 +70,12 @@ type pipe struct {
 	run     func()
 	hand    func(*parcel)
 	listed  bool // among the world's pipes
+	// full ends the connection.
+	full func()
 }
 
-func (w *World) newPipe(v *way, hand func(*parcel)) *pipe {
-	p := &pipe{world: w, way: v, hand: hand}
+func (w *World) newPipe(v *way, hand func(*parcel), full func()) *pipe {
+	p := &pipe{world: w, way: v, hand: hand, full: full}
 	p.run = func() {
 		p.planned = false
 		if w.hold(p) {
@@ -76,6 +90,13 @@ func (w *World) newPipe(v *way, hand func(*parcel)) *pipe {
 // push sends something.
 func (p *pipe) push(item parcel) {
 	if p.broken {
+		return
+	}
+	if p.way.stalls > 0 && len(p.queue)-p.head >= unreadParcelsMax {
+		p.broken = true
+		p.world.coverage.hit("cut-off")
+		p.world.tell("%d → %d  too much is unread: the connection is ended", p.way.from, p.way.to)
+		p.world.after(0, p.full)
 		return
 	}
 	item.index = p.way.index
@@ -95,7 +116,7 @@ func (p *pipe) plan() {
 	if p.planned || p.broken || p.head == len(p.queue) {
 		return
 	}
-	if p.way.cut() {
+	if p.way.stands() {
 		p.world.list(p)
 		return
 	}
@@ -109,7 +130,7 @@ func (p *pipe) deliver() {
 	if p.broken || p.head == len(p.queue) {
 		return
 	}
-	if p.way.cut() {
+	if p.way.stands() {
 		w.list(p)
 		return
 	}
@@ -156,7 +177,7 @@ func (p *pipe) cutShort() {
 	}
 }
 
-// list remembers a pipe that stands still because of a cut.
+// list remembers a pipe that stands still because of a cut or of its reader.
 func (w *World) list(p *pipe) {
 	if !p.listed {
 		p.listed = true
@@ -188,7 +209,15 @@ func (w *World) notify(from, to *member, message election.Notification) {
 	}
 	v.arrival = max(v.arrival, w.now+w.latency(v))
 	incarnation := to.incarnation
-	w.after(v.arrival-w.now, func() {
+	var arrive func()
+	arrive = func() {
+		if v.stalls > 0 {
+			v.unread = append(v.unread, arrive)
+			if len(v.unread) > unreadNotificationsMax {
+				v.unread = v.unread[1:]
+			}
+			return
+		}
 		if v.cut() || to.incarnation != incarnation || !to.up {
 			return
 		}
@@ -202,7 +231,24 @@ func (w *World) notify(from, to *member, message election.Notification) {
 			}
 			p.ReceiveNotification(int64(from.id), message)
 		})
-	})
+	}
+	w.after(v.arrival-w.now, arrive)
+}
+
+// stallWay makes the reader at the end of a way not read, and returns what makes it go on.
+func (w *World) stallWay(v *way) (heal func()) {
+	v.stalls++
+	return func() {
+		v.stalls--
+		if v.stalls > 0 {
+			return
+		}
+		for _, arrive := range v.unread {
+			w.after(0, arrive)
+		}
+		v.unread = nil
+		w.nudge()
+	}
 }
 
 // link is a learner's connection to a leader. Each end may be closed by itself.
@@ -251,8 +297,8 @@ func (w *World) connect(m *member, command peer.LeaderCommand, tries int) {
 func (w *World) establish(m, target *member, attempt uint64) {
 	w.lastLink++
 	l := &link{world: w, id: w.lastLink, attempt: attempt, learner: m, leader: target, learnerOpen: true, leaderOpen: true}
-	l.toLeader = w.newPipe(w.ways[m.id][target.id], l.atLeader)
-	l.toLearner = w.newPipe(w.ways[target.id][m.id], l.atLearner)
+	l.toLeader = w.newPipe(w.ways[m.id][target.id], l.atLeader, l.reset)
+	l.toLearner = w.newPipe(w.ways[target.id][m.id], l.atLearner, l.reset)
 	m.upstream = l
 	target.links = append(target.links, l)
 	w.tell("%d → %d  connected", m.id, target.id)

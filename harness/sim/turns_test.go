@@ -13,14 +13,14 @@ import (
 // turning is a world in which members take rare branches, and their stages wait.
 func turning(seed uint64) Config {
 	config := Draw(seed, short)
-	config.Rare, config.RareRate = rare.Places, 10_000
+	config.Rare, config.RareRate = rare.Places, 25_000
 	config.StageRate, config.StageMax = 20_000, config.TickTime
 	return config
 }
 
 func TestAllRareBranchesAreTakenAndAllStagesWait(t *testing.T) {
 	seen := map[string]int{}
-	for seed := uint64(1); seed <= 40; seed++ {
+	for seed := uint64(1); seed <= 60; seed++ {
 		outcome := Run(turning(seed), Observation{})
 		require.Nil(t, outcome.Violation, "seed %d", seed)
 		for name, count := range outcome.Coverage.Seen {
