@@ -14,8 +14,10 @@ var clientCatalogue = []Description{
 		Workloads:  []string{"register", "set"}, Nemeses: []string{"partition-leader"},
 	},
 	{
-		Name:       AckBeforeFsync,
-		Summary:    "a server acknowledges a proposal before it is on disk",
+		Name:    AckBeforeFsync,
+		Summary: "a server acknowledges a proposal before it is on disk",
+		Story: "The sync processor hands a proposal on as soon as it is appended. A sync is so short that a loss of power would " +
+			"hardly ever fall into it. Therefore the mistake is made larger: the log is synced at most twice a second.",
 		Guarantees: []string{"durability", "linearizable", "convergence"},
 		Workloads:  []string{"register", "set"}, Nemeses: []string{"power-loss"}, NeedsPowerLoss: true,
 	},
@@ -27,8 +29,11 @@ var clientCatalogue = []Description{
 		Workloads:  []string{"register", "set"}, Nemeses: []string{"partition-leader"}, NeedsSilence: true,
 	},
 	{
-		Name:       ServeUnsynchronised,
-		Summary:    "a server answers reads while it is not synchronised with a leader",
+		Name:    ServeUnsynchronised,
+		Summary: "a server answers reads while it is not synchronised with a leader",
+		Story: "A server that looks for a leader goes on serving the tree that it has. Clients could not stay with it if it did nothing " +
+			"else wrong, since there is no leader to ask. Therefore the mistake is made larger: it takes clients that have seen more " +
+			"than it has, lets every session resume, and answers a sync itself.",
 		Guarantees: []string{"sync-reads", "session-order", "durability"},
 		Workloads:  []string{"register"}, Nemeses: []string{"partition-followers"},
 	},
@@ -69,8 +74,11 @@ var clientCatalogue = []Description{
 		Workloads:  []string{"watch"}, Nemeses: []string{"kill-leader"},
 	},
 	{
-		Name:       ForgetSeen,
-		Summary:    "a session resumes on a server that is behind what it has seen",
+		Name:    ForgetSeen,
+		Summary: "a session resumes on a server that is behind what it has seen",
+		Story: "The server does not compare the zxid that a returning client has seen with its own. By the time that the leader has " +
+			"confirmed the session, what is missing has mostly come. Therefore the mistake is made larger: a follower lets a session " +
+			"that it knows resume without asking the leader.",
 		Guarantees: []string{"session-order"},
 		Workloads:  []string{"register"}, Nemeses: []string{"partition-followers"},
 	},

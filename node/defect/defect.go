@@ -94,7 +94,7 @@ type Description struct {
 	Issue string
 	// Summary says in a line what the server does wrong.
 	Summary string
-	// Story tells how it does harm; empty where Summary says it all.
+	// Story tells how it does harm, and what was made larger for it to be found; empty where Summary says it all.
 	Story string
 	// Guarantees are the checkers that may name it; the first is the most telling.
 	Guarantees []string
