@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"os"
@@ -19,7 +20,7 @@ func newNode() *cobra.Command {
 		Short: "Run one server in the foreground, as zkServer.sh start-foreground does",
 		Long: `Run one server in the foreground, as zkServer.sh start-foreground does. zoo.cfg is Apache ZooKeeper's;
 keys that it does not know become properties zookeeper.KEY, and -D sets properties directly. SIGTERM
-stops the server in order.
+stops the server in order, and a second one ends it at once.
 
 Without a file, and with any of the official ZooKeeper image's ZOO_ variables in the environment, it
 does as that image does: it writes zoo.cfg and myid from them, unless they are there.`,
@@ -60,6 +61,7 @@ does as that image does: it writes zoo.cfg and myid from them, unless they are t
 			}
 			ctx, stop := signal.NotifyContext(command.Context(), syscall.SIGTERM, syscall.SIGINT)
 			defer stop()
+			context.AfterFunc(ctx, stop) // a second signal ends the program at once
 			lines := server.NewLogWriter(command.ErrOrStderr())
 			defer lines.Close()
 			config.FlushLog = lines.Flush
