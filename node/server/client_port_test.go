@@ -391,7 +391,8 @@ func TestFloodOfSessions(t *testing.T) {
 
 // A client that sets watches without end is cut off before they fill the memory; others keep theirs.
 func TestFloodOfWatches(t *testing.T) {
-	r := start(t, standaloneConfig(t, "", nil))
+	// The one that keeps its watch sends no pings meanwhile, and the race detector is slow.
+	r := start(t, standaloneConfig(t, "maxSessionTimeout=60000\n", nil))
 	good, flooding := connect(t, r), connect(t, r)
 	write(t, good, ask(1, jute.OpExists, pathAndWatch("/mine", 1)))
 	readFrame(t, good)
