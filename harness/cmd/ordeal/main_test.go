@@ -1,11 +1,14 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/spf13/cobra"
@@ -40,7 +43,7 @@ func parameters(dir string) testscript.Params {
 			}
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "await": await},
 	}
 }
 
@@ -67,6 +70,39 @@ func exits(script *testscript.TestScript, negated bool, arguments []string) {
 	}
 	if said := repeats.FindAllString(script.ReadFile("stderr"), -1); code != 0 && len(said) != 1 {
 		script.Fatalf("%s: want one command that shows or repeats it, got %q", strings.Join(arguments[1:], " "), said)
+	}
+}
+
+// awaitLimit ends a script that would wait for ever; awaitEvery is how often await looks.
+const (
+	awaitLimit = 2 * time.Minute
+	awaitEvery = 50 * time.Millisecond
+)
+
+// await waits until a file that a program in the background writes has a line that matches. The
+// file may be still to come: "await 'load ' err".
+func await(script *testscript.TestScript, negated bool, arguments []string) {
+	if negated || len(arguments) != 2 {
+		script.Fatalf("usage: await PATTERN FILE")
+	}
+	wanted, err := regexp.Compile("(?m)" + arguments[0])
+	script.Check(err)
+	path, limit := script.MkAbs(arguments[1]), time.After(awaitLimit)
+	again := time.NewTicker(awaitEvery)
+	defer again.Stop()
+	for {
+		text, err := os.ReadFile(path)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			script.Check(err)
+		}
+		if wanted.Match(text) {
+			return
+		}
+		select {
+		case <-again.C:
+		case <-limit:
+			script.Fatalf("no line of %s matches %q after %v; it says: %s", arguments[1], wanted, awaitLimit, text)
+		}
 	}
 }
 
