@@ -10,11 +10,14 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 
 	"ordeal/harness/ensemble"
 	"ordeal/results"
 	"ordeal/results/history"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // idleEnsemble is an ensemble of one at rest, and notes how it is ended.
 type idleEnsemble struct {

@@ -10,10 +10,13 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 
 	"ordeal/harness/ensemble"
 	"ordeal/node/jute"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // scripted answers requests on one connection: each with the code that the script gives for its
 // number from 1, and with a watch event in front of the third.

@@ -7,9 +7,12 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 
 	"ordeal/results/history"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // TestWhatIsToldOfAnEnd holds for both drivers: a member that ended though nobody asked has crashed, and
 // so has one whose log holds the words of a bug, however it ended.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 
 	"ordeal/checkers"
 	"ordeal/harness"
@@ -13,6 +14,8 @@ import (
 	"ordeal/node/defect"
 	"ordeal/results"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestEnsemblesMeetEveryNemesisByEveryDriverWithEverySeed(t *testing.T) {
 	mixed := []ensemble.Implementation{ensemble.Node, ensemble.Node, ensemble.Apache}

@@ -10,9 +10,12 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 
 	"ordeal/node/defect"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // The numbers of seeds that unit tests take: bounded, for the larger ones see the integration tests.
 const (

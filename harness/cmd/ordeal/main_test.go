@@ -13,6 +13,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 )
 
 // interruptibleProgram is the variable with which this test binary is the program interruptible.
@@ -23,7 +24,20 @@ func TestMain(m *testing.M) {
 	if os.Getenv(interruptibleProgram) != "" {
 		interruptible()
 	}
-	testscript.Main(m, map[string]func(){"ordeal": main})
+	testscript.Main(leakless{m}, map[string]func(){"ordeal": main})
+}
+
+// leakless are tests that must not leave a goroutine behind.
+type leakless struct{ testscript.TestingM }
+
+// Run runs the tests. What it returns is the exit code.
+func (l leakless) Run() int {
+	code := l.TestingM.Run()
+	if err := goleak.Find(); code == 0 && err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
 }
 
 // TestScripts runs what needs no members: a line of a script is a line that a user could type.

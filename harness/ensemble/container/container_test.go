@@ -16,11 +16,14 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 
 	"ordeal/harness/ensemble"
 	"ordeal/harness/ensemble/agent"
 	"ordeal/results/history"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestOnlyOrphansAreCleaned(t *testing.T) {
 	require.False(t, orphaned(self()), "this process is alive")
