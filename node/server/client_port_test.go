@@ -195,7 +195,7 @@ func TestConnectionsPerAddress(t *testing.T) {
 }
 
 func TestConnectionWithoutSession(t *testing.T) {
-	r := start(t, standaloneConfig(t, "", map[string]string{"zookeeper.nio.sessionlessCnxnTimeout": "50"}))
+	r := start(t, standaloneConfig(t, "", map[string]string{"zookeeper.nio.sessionlessCnxnTimeout": "1000"}))
 	with := connect(t, r)
 	requireClosed(t, r.dial(r.clientAddress()))
 	r.logs("no session was asked for in time")
