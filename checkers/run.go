@@ -31,16 +31,7 @@ var every = []*guarantee{
 	health,
 }
 
-// All returns the checkers, in the order in which they are listed to people.
-func All() []Checker {
-	all := make([]Checker, len(every))
-	for i, g := range every {
-		all[i] = g
-	}
-	return all
-}
-
-// Names returns the names of all checkers, in the order of All.
+// Names returns the names of all checkers, in the order in which they are listed to people.
 func Names() []string {
 	names := make([]string, len(every))
 	for i, g := range every {
@@ -67,7 +58,7 @@ func find(name string) *guarantee {
 }
 
 // Run judges a history by the checkers named, or by all of them if names is empty, and reads it once
-// for all of them together. Every name gets a result, in the order of All: a history that cannot be
+// for all of them together. Every name gets a result, in the order of Names: a history that cannot be
 // read makes the answer unknown, with the reason, and so does a name that no checker has.
 func Run(ctx context.Context, log history.Log, options Options, names []string) []Result {
 	if len(names) == 0 {

@@ -186,11 +186,6 @@ func Open(dir string) (*Folder, error) {
 // Path is the place of one of the run's files.
 func (f *Folder) Path(name string) string { return filepath.Join(f.Dir, name) }
 
-// MemberDir is where a member's log and data are kept.
-func (f *Folder) MemberDir(member int) string {
-	return filepath.Join(f.Dir, MembersDir, strconv.Itoa(member))
-}
-
 // Pictures makes the folder for what checkers draw, and returns it.
 func (f *Folder) Pictures() (string, error) {
 	dir := f.Path(PicturesDir)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 )
 
 // MaxBufferDefault is Apache's jute.maxbuffer: the longest frame that a client may send, in bytes.
@@ -145,9 +144,6 @@ func (d *Decoder) Long() int64 {
 	}
 	return 0
 }
-
-// Double reads an IEEE 754 double.
-func (d *Decoder) Double() float64 { return math.Float64frombits(uint64(d.Long())) }
 
 // length reads the length of a string or buffer: -1 stands for null.
 func (d *Decoder) length() int {

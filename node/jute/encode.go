@@ -2,7 +2,6 @@ package jute
 
 import (
 	"encoding/binary"
-	"math"
 )
 
 // Encoder appends jute primitives to a byte slice. Its zero value is ready to use.
@@ -36,11 +35,6 @@ func (e *Encoder) Int(v int32) { e.buffer = binary.BigEndian.AppendUint32(e.buff
 
 // Long appends eight bytes, big-endian.
 func (e *Encoder) Long(v int64) { e.buffer = binary.BigEndian.AppendUint64(e.buffer, uint64(v)) }
-
-// Double appends an IEEE 754 double, big-endian.
-func (e *Encoder) Double(v float64) {
-	e.buffer = binary.BigEndian.AppendUint64(e.buffer, math.Float64bits(v))
-}
 
 // String appends a length and the bytes of v as they are.
 func (e *Encoder) String(v string) {

@@ -61,14 +61,6 @@ const LearnerProtocolVersion int32 = 0x10000
 // SnapSignature follows the tree that is streamed behind a SNAP packet.
 const SnapSignature = "BenWasHere"
 
-// The fields of a QuorumAuthPacket.
-const (
-	QuorumAuthMagic      int64 = 0x5f2435013501edcc
-	QuorumAuthInProgress int32 = 0
-	QuorumAuthSuccess    int32 = 1
-	QuorumAuthError      int32 = -1
-)
-
 // QuorumPacket is what leader and learners exchange (protocol.md section 5). It has no frame: read it from a stream
 // decoder, or from a slice.
 type QuorumPacket struct {
@@ -187,27 +179,6 @@ func (r CommitAndActivate) Encode(e *Encoder) {
 // Decode reads the record.
 func (r *CommitAndActivate) Decode(d *Decoder) {
 	r.DesignatedLeader = d.Long()
-}
-
-// QuorumAuthPacket opens a learner's connection where quorum SASL is configured.
-type QuorumAuthPacket struct {
-	Magic  int64 // QuorumAuthMagic
-	Status int32 // QuorumAuthInProgress, QuorumAuthSuccess, QuorumAuthError
-	Token  []byte
-}
-
-// Encode appends the record.
-func (r QuorumAuthPacket) Encode(e *Encoder) {
-	e.Long(r.Magic)
-	e.Int(r.Status)
-	e.Buffer(r.Token)
-}
-
-// Decode reads the record.
-func (r *QuorumAuthPacket) Decode(d *Decoder) {
-	r.Magic = d.Long()
-	r.Status = d.Int()
-	r.Token = d.Buffer()
 }
 
 // String describes the packet for logs.

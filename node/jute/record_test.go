@@ -47,7 +47,6 @@ var records = []func() Message{
 	func() Message { return &RevalidateResponse{} }, func() Message { return &LeaderInfo{} },
 	func() Message { return &AckEpoch{} }, func() Message { return &CommitAndActivate{} },
 	func() Message { return &InformAndActivate{} }, func() Message { return &PingTouches{} },
-	func() Message { return &QuorumAuthPacket{} },
 	func() Message { return &TxnHeader{} }, func() Message { return &CreateTxn{} },
 	func() Message { return &CreateContainerTxn{} }, func() Message { return &CreateTTLTxn{} },
 	func() Message { return &DeleteTxn{} }, func() Message { return &SetDataTxn{} },
@@ -139,7 +138,6 @@ func TestRecordsComeBackAsTheyWere(t *testing.T) {
 	roundTrip[LeaderInfo](t)
 	roundTrip[AckEpoch](t)
 	roundTrip[CommitAndActivate](t)
-	roundTrip[QuorumAuthPacket](t)
 	roundTrip[TxnHeader](t)
 	roundTrip[CreateTxn](t, "the version of logs before 3.4")
 	roundTrip[CreateContainerTxn](t)

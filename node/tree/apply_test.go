@@ -177,9 +177,7 @@ func TestKindsOfZnodes(t *testing.T) {
 
 func TestSessions(t *testing.T) {
 	l := fixture()
-	timeout, known := l.tree.SessionTimeout(session)
-	require.True(t, known)
-	require.Equal(t, int32(4000), timeout)
+	require.Equal(t, []jute.SessionTimeout{{SessionID: session, TimeOut: 4000}}, l.tree.Sessions())
 	l.propose(session, l.ephemeral("/p/e2"))
 	l.propose(session, l.ephemeral("/p/e1"))
 	l.propose(session+1, &jute.CreateSessionTxn{TimeOut: 5})
@@ -309,12 +307,12 @@ func TestACLsAreSharedAndForgotten(t *testing.T) {
 		txn.ACL = testACLs[2]
 		l.propose(1, txn)
 	}
-	require.Equal(t, 2, l.tree.ACLCount(), "that of /zookeeper/config and this one")
+	require.Len(t, l.tree.acls.entries, 2, "that of /zookeeper/config and this one")
 	require.Equal(t, int64(2), l.tree.nodes["/b"].acl)
 	l.propose(1, &jute.SetACLTxn{Path: "/a", ACL: jute.OpenACL(), Version: 1})
 	require.Equal(t, int64(3), l.tree.nodes["/a"].acl, "an open list that is given has a number of its own")
 	l.propose(1, &jute.DeleteTxn{Path: "/b"})
-	require.Equal(t, 2, l.tree.ACLCount())
+	require.Len(t, l.tree.acls.entries, 2)
 	l.propose(1, &jute.SetACLTxn{Path: "/a", ACL: testACLs[2], Version: 2})
 	require.Equal(t, int64(4), l.tree.nodes["/a"].acl, "numbers are not used again")
 	requireSound(t, l.tree)

@@ -224,12 +224,6 @@ func (t *Tree) Sessions() []jute.SessionTimeout {
 // SessionCount is the number of sessions.
 func (t *Tree) SessionCount() int { return len(t.sessions) }
 
-// SessionTimeout returns a session's timeout in milliseconds.
-func (t *Tree) SessionTimeout(session int64) (int32, bool) {
-	timeout, known := t.sessions[session]
-	return timeout, known
-}
-
 // HasSession tells whether a session is alive.
 func (t *Tree) HasSession(session int64) bool {
 	_, known := t.sessions[session]
@@ -283,9 +277,6 @@ func (t *Tree) EphemeralCount() int {
 
 // DataSize is the size of all paths and data in bytes.
 func (t *Tree) DataSize() int64 { return t.dataSize }
-
-// ACLCount is the number of different ACLs in use.
-func (t *Tree) ACLCount() int { return len(t.acls.entries) }
 
 func sortedKeys[V any](m map[int64]V) []int64 {
 	keys := make([]int64, 0, len(m))
