@@ -1,15 +1,12 @@
 package ensemble
 
 import (
-	"context"
-	"net"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sync/errgroup"
 )
 
 func spec(members, observers int) Spec {
@@ -97,51 +94,4 @@ func TestVersionsAreRead(t *testing.T) {
 	require.Equal(t, "of unknown version", versionOfJar(filepath.Join(dir, "other.jar")))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "release"), []byte("IMPLEMENTOR=\"Debian\"\nJAVA_VERSION=\"17.0.1\"\n"), 0o644))
 	require.Equal(t, "17.0.1", javaVersion(dir))
-}
-
-// answers serves one connection with a fixed answer to a four-letter word.
-func answers(t *testing.T, word, answer string) (address string) {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	var group errgroup.Group
-	group.Go(func() error {
-		conn, err := listener.Accept()
-		if err != nil {
-			return err
-		}
-		defer conn.Close()
-		asked := make([]byte, 4)
-		if _, err := conn.Read(asked); err != nil {
-			return err
-		}
-		if string(asked) == word {
-			_, err = conn.Write([]byte(answer))
-		}
-		return err
-	})
-	t.Cleanup(func() {
-		require.NoError(t, group.Wait())
-		require.NoError(t, listener.Close())
-	})
-	return listener.Addr().String()
-}
-
-func TestServerVersion(t *testing.T) {
-	version, err := ServerVersion(t.Context(), answers(t, "srvr", "Zookeeper version: 3.8.0-1, built on today\nMode: leader\n"))
-	require.NoError(t, err)
-	require.Equal(t, "3.8.0-1, built on today", version)
-	_, err = ServerVersion(t.Context(), answers(t, "srvr", "This ZooKeeper instance is not currently serving requests\n"))
-	require.ErrorContains(t, err, "does not tell its version")
-}
-
-func TestFourLetterWordEndsWithItsContext(t *testing.T) {
-	// A socket that listens and is never accepted from: the kernel connects, nobody answers.
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer listener.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-	defer cancel()
-	_, err = FourLetterWord(ctx, listener.Addr().String(), "ruok")
-	require.ErrorContains(t, err, "by ruok")
 }

@@ -71,7 +71,7 @@ func TestIntegrationCleanTakesWhatAKilledRunLeftAndNoMore(t *testing.T) {
 		require.NotContains(t, what, goesOn.images["agent"], "an image that a run needs stays")
 	}
 	for id := 1; id <= 3; id++ {
-		require.NotEmpty(t, srvr(ctx, goesOn.ProbeAddress(id)), "the run that goes on is not touched")
+		require.True(t, serves(ctx, goesOn.ProbeAddress(id)), "the run that goes on is not touched")
 	}
 
 	pid = killedRun(ctx, t, engine)
@@ -82,8 +82,8 @@ func TestIntegrationCleanTakesWhatAKilledRunLeftAndNoMore(t *testing.T) {
 	for _, what := range leftovers {
 		require.Contains(t, notes, what)
 	}
-	require.NotEmpty(t, srvr(ctx, next.ProbeAddress(1)))
-	require.NotEmpty(t, srvr(ctx, goesOn.ProbeAddress(1)))
+	require.True(t, serves(ctx, next.ProbeAddress(1)))
+	require.True(t, serves(ctx, goesOn.ProbeAddress(1)))
 }
 
 func TestIntegrationImagesThatARunNeedsStay(t *testing.T) {

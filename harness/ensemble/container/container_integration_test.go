@@ -9,7 +9,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,6 +19,7 @@ import (
 	"github.com/moby/moby/client"
 	"github.com/stretchr/testify/require"
 
+	members "ordeal/harness/client"
 	"ordeal/harness/ensemble"
 	"ordeal/results/history"
 )
@@ -81,22 +81,22 @@ func startThree(ctx context.Context, t *testing.T) (*Ensemble, *events) {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, e.Close(context.Background())) })
 	require.Eventually(t, func() bool {
-		return srvr(ctx, e.ProbeAddress(1)) != "" && srvr(ctx, e.ProbeAddress(2)) != "" && srvr(ctx, e.ProbeAddress(3)) != ""
+		return serves(ctx, e.ProbeAddress(1)) && serves(ctx, e.ProbeAddress(2)) && serves(ctx, e.ProbeAddress(3))
 	},
 		30*time.Second, 50*time.Millisecond, "all serve")
 	return e, told
 }
 
-// srvr is what a member that serves says of itself; empty if it does not.
-func srvr(ctx context.Context, address string) string {
+// status is what a member that serves says of itself; zero if it does not.
+func status(ctx context.Context, address string) members.Status {
 	asked, stop := context.WithTimeout(ctx, time.Second)
 	defer stop()
-	answer, err := ensemble.FourLetterWord(asked, address, "srvr")
-	if err != nil || !strings.Contains(answer, "Mode: ") {
-		return ""
-	}
-	return answer
+	status, _ := members.Probe(asked, address) // an error says that it does not serve
+	return status
 }
+
+// serves tells whether a member serves.
+func serves(ctx context.Context, address string) bool { return status(ctx, address).Mode != "" }
 
 // TestIntegrationContainerFaults puts three members of our node through every fault, and looks from
 // outside whether it is on and whether it is off.
@@ -104,7 +104,7 @@ func TestIntegrationContainerFaults(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	e, told := startThree(ctx, t)
-	answers := func(address string) bool { return srvr(ctx, address) != "" }
+	answers := func(address string) bool { return serves(ctx, address) }
 	serve := func(members ...int) func() bool {
 		return func() bool {
 			for _, id := range members {
@@ -242,9 +242,8 @@ func TestIntegrationContainerClientCutsStopWhatIsOwed(t *testing.T) {
 		require.NoError(t, e.Inject(ctx, cut))
 		_, err = writer.Create(path, nil, 0, zk.WorldACL(zk.PermAll))
 		require.NoError(t, err)
-		zxid := regexp.MustCompile(`Zxid: \S+`)
-		created := zxid.FindString(srvr(ctx, e.ProbeAddress(1)))
-		require.Eventually(t, func() bool { return zxid.FindString(srvr(ctx, e.ProbeAddress(2))) == created },
+		created := status(ctx, e.ProbeAddress(1)).Zxid
+		require.Eventually(t, func() bool { return status(ctx, e.ProbeAddress(2)).Zxid == created },
 			10*time.Second, 10*time.Millisecond, "the member that is cut off from clients has the znode")
 		select {
 		case <-fired:

@@ -13,6 +13,7 @@ import (
 	"github.com/go-zookeeper/zk"
 	"github.com/stretchr/testify/require"
 
+	"ordeal/harness/client"
 	"ordeal/harness/ensemble"
 	"ordeal/results/history"
 )
@@ -81,16 +82,11 @@ func (r *recorded) standsAlone() {
 func (r *recorded) mode(id int) string {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	answer, err := ensemble.FourLetterWord(ctx, r.ProbeAddress(id), "srvr")
+	status, err := client.Probe(ctx, r.ProbeAddress(id))
 	if err != nil {
 		return err.Error()
 	}
-	for _, line := range strings.Split(answer, "\n") {
-		if mode, found := strings.CutPrefix(line, "Mode: "); found {
-			return mode
-		}
-	}
-	return answer
+	return status.Mode
 }
 
 func contains(ids []int, id int) bool {
