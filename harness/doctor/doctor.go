@@ -2,6 +2,7 @@
 // implementations. It changes nothing on the machine.
 //
 // Each finding comes from trying, or from asking who would know; never from a version number alone.
+// The package must not know what a run makes of what is allowed.
 package doctor
 
 import (

@@ -1,6 +1,7 @@
-// Package ensemble runs the servers under test. Drivers (process, container, later sim) stand behind
-// one interface: they start members, apply faults and take them back, tell where clients connect, and
-// bring home logs and data.
+// Package ensemble runs the servers under test. Drivers (process, container) stand behind one
+// interface: they start members, apply faults and take them back, tell where clients connect, and
+// bring home logs and data. The simulator is no driver: its servers have no addresses, and its clients
+// no time of their own.
 //
 // The package knows faults as the history names them. It must not know workloads, checkers, or why a
 // fault is applied.

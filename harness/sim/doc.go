@@ -30,5 +30,6 @@
 //	search.go     seeds spread over cores; summary.go is what came of them
 //	repro.go      planted defects: found, shrunk, measured
 //
-// Only search.go and repro.go may start goroutines and look at a real clock.
+// Only search.go and repro.go may start goroutines and look at a real clock. The package must not know
+// sockets, processes or the drivers of real servers.
 package sim

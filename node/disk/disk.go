@@ -5,6 +5,8 @@
 // Operations are carried out in the order in which they were asked for, with two exceptions:
 // TakeSnapshot and ReadLog run beside the others. "Appended" and "on disk" are different things: an entry is on
 // disk once a Sync asked for after it is done, and only then may it be acknowledged.
+//
+// The package must not know files, nor what an entry means.
 package disk
 
 import (

@@ -1,6 +1,7 @@
 // Command ordeal puts ZooKeeper-style ensembles through faults and proves, from what their clients
 // saw, whether they kept their promises. This package reads flags, wires the others together and
-// prints what they say.
+// prints what they say. It must not know how a run is done or judged: what a flag means is decided
+// where it is carried out.
 package main
 
 import (

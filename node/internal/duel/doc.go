@@ -7,5 +7,6 @@
 //
 // Script plays what is known to be delicate, and Stream a seeded stream of valid and invalid requests over a
 // few znodes, so that requests meet. They leave out, or allow for, what our server answers otherwise on
-// purpose; allowed.go has the list.
+// purpose; allowed.go has the list. The package must not know how the other server works: it sees addresses
+// and answers.
 package duel

@@ -272,25 +272,28 @@ func (w *World) NewClient(m *Member) *Client {
 // Connected tells whether the client has a session and a connection.
 func (c *Client) Connected() bool { return c.connected }
 
-// Create, CreateReadable, Set, Sync and Get send a request. CreateReadable gives the znode an ACL of its own.
-
+// Create asks for a znode that everybody may do everything to.
 func (c *Client) Create(path string) *Call {
 	return c.ask(jute.OpCreate, path, jute.CreateRequest{Path: path, Data: c.value(), ACL: jute.OpenACL()})
 }
 
+// CreateReadable asks for a znode with an ACL of its own: everybody may read it, and no more.
 func (c *Client) CreateReadable(path string) *Call {
 	acl := []jute.ACL{{Perms: jute.PermRead, Id: jute.Id{Scheme: "world", ID: "anyone"}}}
 	return c.ask(jute.OpCreate, path, jute.CreateRequest{Path: path, Data: c.value(), ACL: acl})
 }
 
+// Set asks to write a value that names the client and the request.
 func (c *Client) Set(path string) *Call {
 	return c.ask(jute.OpSetData, path, jute.SetDataRequest{Path: path, Data: c.value(), Version: -1})
 }
 
+// Sync asks for everything that was committed before.
 func (c *Client) Sync(path string) *Call {
 	return c.ask(jute.OpSync, path, jute.SyncRequest{Path: path})
 }
 
+// Get asks for a value, and for no watch.
 func (c *Client) Get(path string) *Call {
 	return c.ask(jute.OpGetData, path, jute.GetDataRequest{Path: path})
 }

@@ -7,5 +7,5 @@
 // order, late, or not at all. Clients are scripted and speak the real client protocol. The checks
 // look at what crosses a member's border and at its model disk, never inside a peer.
 //
-// The package is for tests only.
+// The package is for tests only. It must not know the inside of a peer, sockets, files, or a real clock.
 package world
