@@ -2,6 +2,7 @@ package sim
 
 import (
 	"runtime"
+	"runtime/debug"
 	"testing"
 	"time"
 )
@@ -24,6 +25,7 @@ func BenchmarkSeedOnFiles(b *testing.B) { benchmarkSeeds(b, fileDisks) }
 
 func benchmarkSeeds(b *testing.B, disk string) {
 	events, virtual := 0, time.Duration(0)
+	defer debug.SetGCPercent(debug.SetGCPercent(GarbagePercent)) // as a search has it
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		config := standard(uint64(i))

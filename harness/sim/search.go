@@ -35,6 +35,10 @@ const (
 	progressEvery = 500 * time.Millisecond
 )
 
+// GarbagePercent is what runtime/debug.SetGCPercent should be given where many seeds are run: worlds are small,
+// short-lived and many, so that memory may grow further than usual before it is collected.
+const GarbagePercent = 400
+
 // Run searches until its end, the context's, or the first failure. It returns what it has found. A
 // seed under way is always finished, so that what was tried is a part without holes; a failure found
 // when the time is over is still shrunk, but not once the context has ended.

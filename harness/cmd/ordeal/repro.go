@@ -47,7 +47,7 @@ node as a control. Success is that the same guarantee breaks with the defect, an
 			if err := checkDraw(&options, strategy); err != nil {
 				return err
 			}
-			defer debug.SetGCPercent(debug.SetGCPercent(garbagePercent))
+			defer debug.SetGCPercent(debug.SetGCPercent(sim.GarbagePercent))
 			switch {
 			case measure != "":
 				return measureCatalogue(command.ErrOrStderr(), measure, arguments, max(ranges, 1))

@@ -28,9 +28,6 @@ const (
 	shrinkTime = 60 * time.Second
 	// membersMax is what a seed may draw at most.
 	membersMax = 9
-	// garbagePercent lets memory grow further than usual before it is collected: worlds are small,
-	// short-lived and many.
-	garbagePercent = 400
 )
 
 // searchFlags are the flags of "ordeal search" that need parsing.
@@ -144,7 +141,7 @@ func runSearch(command *cobra.Command, search sim.Search, flags searchFlags) err
 	if err := os.MkdirAll(flags.out, 0o755); err != nil {
 		return fmt.Errorf("make the folder for what is found: %w", err)
 	}
-	defer debug.SetGCPercent(debug.SetGCPercent(garbagePercent))
+	defer debug.SetGCPercent(debug.SetGCPercent(sim.GarbagePercent))
 	live := newLive(command.ErrOrStderr())
 	ctx, stop := cancelled(command.Context(), live, "interrupted: finishing the seeds under way and storing what was found")
 	defer stop()
