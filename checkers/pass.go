@@ -70,6 +70,7 @@ func read(ctx context.Context, log history.Log, judges []judge) error {
 
 	var window reorder
 	var count int64
+	ordered := inOrder(log)
 	err := log.Each(func(e history.Event) error {
 		if count%reorderWindow == 0 {
 			if err := ctx.Err(); err != nil {
@@ -77,7 +78,11 @@ func read(ctx context.Context, log history.Log, judges []judge) error {
 			}
 		}
 		count++
-		window.add(e, deliver)
+		if ordered {
+			deliver(e)
+		} else {
+			window.add(e, deliver)
+		}
 		return nil
 	})
 	if err != nil {
@@ -96,6 +101,16 @@ func read(ctx context.Context, log history.Log, judges []judge) error {
 		}
 	}
 	return nil
+}
+
+// inOrder tells whether a log is in memory and in the order of time, as a simulator's: its events need not
+// be held back.
+func inOrder(log history.Log) bool {
+	memory, ok := log.(history.Memory)
+	for i := 1; ok && i < len(memory); i++ {
+		ok = memory[i-1].Time <= memory[i].Time
+	}
+	return ok
 }
 
 // size is roughly how many bytes it takes to keep the operation, with its texts.

@@ -49,7 +49,7 @@ func (e *evidence) conclude(judged int) Result {
 func zxidWord(zxid int64) string { return fmt.Sprintf("0x%x", uint64(zxid)) }
 
 // timeWord prints a time since the run began.
-func timeWord(t time.Duration) string { return fmt.Sprintf("%.6f s", t.Seconds()) }
+func timeWord(t time.Duration) string { return strconv.FormatFloat(t.Seconds(), 'f', 6, 64) + " s" }
 
 // quote shortens and quotes a value.
 func quote(value string) string {
@@ -151,7 +151,7 @@ func (op operation) String() string {
 
 // short says who did it and when.
 func (op operation) short() string {
-	return fmt.Sprintf("operation %d of client %d at %s", op.id, op.client, timeWord(op.call))
+	return "operation " + itoa64(op.id) + " of client " + itoa(op.client) + " at " + timeWord(op.call)
 }
 
 // parent is the path of the znode that holds path.
