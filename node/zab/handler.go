@@ -70,6 +70,8 @@ func (l *Leader) LearnerClosed(link int64) {
 	}
 }
 
+// forget drops a handler. The list is made anew: a loop over it in which a handler is dropped goes on with
+// those that there were.
 func (l *Leader) forget(h *learnerHandler) {
 	delete(l.byLink, h.link)
 	for i, other := range l.handlers {
@@ -83,7 +85,7 @@ func (l *Leader) forget(h *learnerHandler) {
 // Close ends all learners' connections; the server leads no longer.
 func (l *Leader) Close() {
 	l.phase = leaderOver
-	for _, h := range l.snapshotOfHandlers() {
+	for _, h := range l.handlers {
 		l.forget(h)
 		l.host.CloseLearner(h.link)
 	}
@@ -157,7 +159,7 @@ func (l *Leader) learnerInfo(h *learnerHandler, packet *jute.QuorumPacket) error
 	}
 	h.sid = info.ServerID
 	h.observer = packet.Type == jute.PacketObserverInfo
-	for _, other := range l.snapshotOfHandlers() {
+	for _, other := range l.handlers {
 		if other != h && other.state > awaitingInfo && other.sid == h.sid {
 			l.drop(other, "the learner has connected anew")
 		}

@@ -154,7 +154,7 @@ func (l *Leader) Tick(now time.Duration) {
 		l.giveUp("no quorum within initLimit, in phase %s", l.PhaseName())
 		return
 	}
-	for _, h := range l.snapshotOfHandlers() {
+	for _, h := range l.handlers {
 		if now >= h.deadline {
 			l.drop(h, "silent for too long")
 		}
@@ -208,7 +208,7 @@ func (l *Leader) epochSaved() {
 	l.phase = collectingAcks
 	l.deadline = l.now + l.initTime()
 	l.nameMembership()
-	for _, h := range l.snapshotOfHandlers() {
+	for _, h := range l.handlers {
 		if h.state == awaitingEpoch {
 			l.announceEpoch(h)
 		}
@@ -239,7 +239,7 @@ func (l *Leader) currentSaved() {
 	l.deadline = l.now + l.initTime()
 	l.broadcast.lastProposed = EpochStart(l.epoch) + l.config.FirstCounter
 	l.broadcast.lastCommitted = l.broadcast.lastProposed
-	for _, h := range l.snapshotOfHandlers() {
+	for _, h := range l.handlers {
 		if h.state == awaitingQuorum {
 			l.synchronise(h)
 		}
@@ -264,16 +264,11 @@ func (l *Leader) collectNewLeaderAck(sid int64) {
 		l.activate(l.config.LastSeen, l.newLeaderAcks)
 	}
 	l.host.Established(l.epoch)
-	for _, h := range l.snapshotOfHandlers() {
+	for _, h := range l.handlers {
 		if h.state == awaitingStart {
 			l.sendUpToDate(h)
 		}
 	}
-}
-
-// snapshotOfHandlers is for loops in which handlers may be dropped.
-func (l *Leader) snapshotOfHandlers() []*learnerHandler {
-	return append([]*learnerHandler(nil), l.handlers...)
 }
 
 func (l *Leader) packet(packetType int32, zxid int64, data []byte) *jute.QuorumPacket {

@@ -11,7 +11,7 @@ import (
 // pingAll sends PING to every learner that was sent UPTODATE, and drops those that have left a
 // proposal unacknowledged for longer than syncLimit. Earlier a learner does not answer.
 func (l *Leader) pingAll() {
-	for _, h := range l.snapshotOfHandlers() {
+	for _, h := range l.handlers {
 		if h.state != following {
 			continue
 		}
