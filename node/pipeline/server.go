@@ -53,6 +53,7 @@ type Server struct {
 	counts  Counts
 	refused refusals
 	running bool
+	stages  [3]Stage // scratch of run: those that are ready
 	closed  bool
 }
 
@@ -205,9 +206,8 @@ func (s *Server) run() {
 	}
 	s.running = true
 	defer func() { s.running = false }()
-	var ready [3]Stage
 	for {
-		stages := s.readyStages(ready[:0])
+		stages := s.readyStages(s.stages[:0])
 		if len(stages) == 0 {
 			return
 		}
