@@ -47,7 +47,7 @@ func (w *World) dial(d *driver, attempt client.Attempt) {
 	})
 }
 
-func (n *connection) atServer(item *parcel) {
+func (n *connection) atServer(item parcel) {
 	if !n.serverOpen {
 		return
 	}
@@ -62,7 +62,8 @@ func (n *connection) atServer(item *parcel) {
 	default:
 		n.world().note(hashFrame, m.id, int64(n.driver.number))
 		n.world().noteBytes(item.frame)
-		m.input(func(p *peer.Peer) { n.frame(p, item.frame) })
+		frame := item.frame // the input may wait, and would keep the whole parcel
+		m.input(func(p *peer.Peer) { n.frame(p, frame) })
 	}
 }
 
@@ -85,7 +86,7 @@ func (n *connection) frame(p *peer.Peer, frame []byte) {
 	p.ClientFrame(n.id, frame)
 }
 
-func (n *connection) atClient(item *parcel) {
+func (n *connection) atClient(item parcel) {
 	if !n.clientOpen {
 		return
 	}
@@ -97,7 +98,8 @@ func (n *connection) atClient(item *parcel) {
 	}
 	w.note(hashReply, n.driver.number, int64(n.member.id))
 	w.noteBytes(item.frame)
-	n.driver.input(func(s *client.Session) { s.Received(w.now, n.attempt, item.frame) })
+	frame := item.frame
+	n.driver.input(func(s *client.Session) { s.Received(w.now, n.attempt, frame) })
 }
 
 func (n *connection) clientCloses() {
@@ -116,9 +118,8 @@ func (n *connection) serverCloses() {
 
 func (n *connection) reset() {
 	n.toServer.broken, n.toClient.broken = true, true
-	closed := parcel{closed: true}
-	n.atServer(&closed)
-	n.atClient(&closed)
+	n.atServer(parcel{closed: true})
+	n.atClient(parcel{closed: true})
 }
 
 // toClient carries out what a peer wants of a client's connection.

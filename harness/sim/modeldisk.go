@@ -35,6 +35,7 @@ type modelDisk struct {
 	current  int64
 
 	queue     []disk.Operation
+	first     int // of those in the queue that wait
 	working   bool
 	underWay  disk.Operation // while working
 	snapshots int            // numbers the snapshots under way, to give one up
@@ -153,6 +154,9 @@ func (d *modelDisk) SnapshotSize() int64 { return int64(len(d.newest().data)) }
 
 // ask queues operations.
 func (d *modelDisk) ask(operations []disk.Operation) {
+	if d.first == len(d.queue) {
+		d.queue, d.first = d.queue[:0], 0
+	}
 	d.queue = append(d.queue, operations...)
 	d.next()
 }
@@ -165,9 +169,10 @@ func (d *modelDisk) release() {
 
 // next begins operations until one takes time.
 func (d *modelDisk) next() {
-	for !d.working && d.stuck == 0 && len(d.queue) > 0 {
-		operation := d.queue[0]
-		d.queue = d.queue[1:]
+	for !d.working && d.stuck == 0 && d.first < len(d.queue) {
+		operation := d.queue[d.first]
+		d.queue[d.first] = disk.Operation{}
+		d.first++
 		switch operation.Kind {
 		case disk.TakeSnapshot:
 			d.snapshots++
@@ -216,12 +221,12 @@ func (d *modelDisk) finish() {
 	if d.working {
 		d.carryOut(d.underWay)
 	}
-	for _, operation := range d.queue {
+	for _, operation := range d.queue[d.first:] {
 		if operation.Kind != disk.TakeSnapshot {
 			d.carryOut(operation)
 		}
 	}
-	d.queue = nil
+	d.queue, d.first = nil, 0
 }
 
 // fails tells whether a fault makes an operation fail.
@@ -358,7 +363,7 @@ func (d *modelDisk) keepPicture(p picture) {
 // crash ends what is under way. Without power what was not synced is lost, but for so many in a
 // hundred that happened to be written.
 func (d *modelDisk) crash(powerLoss bool, keep int) {
-	d.queue, d.working = nil, false
+	d.queue, d.first, d.working = nil, 0, false
 	d.snapshots++
 	if powerLoss {
 		if lost := len(d.log) - d.synced; lost > 0 {

@@ -68,13 +68,13 @@ type pipe struct {
 	planned bool // an event for the head is planned
 	broken  bool
 	run     func()
-	hand    func(*parcel)
+	hand    func(parcel)
 	listed  bool // among the world's pipes
 	// full ends the connection.
 	full func()
 }
 
-func (w *World) newPipe(v *way, hand func(*parcel), full func()) *pipe {
+func (w *World) newPipe(v *way, hand func(parcel), full func()) *pipe {
 	p := &pipe{world: w, way: v, hand: hand, full: full}
 	p.run = func() {
 		p.planned = false
@@ -141,7 +141,7 @@ func (p *pipe) deliver() {
 	item := p.queue[p.head]
 	p.queue[p.head] = parcel{}
 	p.head++
-	p.hand(&item)
+	p.hand(item)
 	p.plan()
 }
 
@@ -307,7 +307,7 @@ func (w *World) establish(m, target *member, attempt uint64) {
 }
 
 // atLeader and atLearner take what arrives.
-func (l *link) atLeader(item *parcel) {
+func (l *link) atLeader(item parcel) {
 	if !l.leaderOpen {
 		return
 	}
@@ -321,13 +321,14 @@ func (l *link) atLeader(item *parcel) {
 		l.leader.dropLink(l)
 		l.leader.input(func(p *peer.Peer) { p.LearnerClosed(l.id) })
 	default:
-		w.packet(l.learner, l.leader, item.message.Packet, func() {
-			l.leader.input(func(p *peer.Peer) { p.LearnerPacket(l.id, *item.message) })
+		message := item.message // the input may wait, and would keep the whole parcel
+		w.packet(l.learner, l.leader, message.Packet, func() {
+			l.leader.input(func(p *peer.Peer) { p.LearnerPacket(l.id, *message) })
 		})
 	}
 }
 
-func (l *link) atLearner(item *parcel) {
+func (l *link) atLearner(item parcel) {
 	if !l.learnerOpen {
 		return
 	}
@@ -388,7 +389,6 @@ func (l *link) leaderCloses() {
 // reset breaks the connection at both ends at once.
 func (l *link) reset() {
 	l.toLeader.broken, l.toLearner.broken = true, true
-	closed := parcel{closed: true}
-	l.atLeader(&closed)
-	l.atLearner(&closed)
+	l.atLeader(parcel{closed: true})
+	l.atLearner(parcel{closed: true})
 }

@@ -37,7 +37,7 @@ func TestUnreadParcelsAreBounded(t *testing.T) {
 	config := Draw(1, Options{Members: 3})
 	w := newWorld(config, nil, true, memoryRecorder{&history.Memory{}})
 	delivered, ended := 0, 0
-	p := w.newPipe(w.ways[1][2], func(*parcel) { delivered++ }, func() { ended++ })
+	p := w.newPipe(w.ways[1][2], func(parcel) { delivered++ }, func() { ended++ })
 	heal := w.stallWay(w.ways[1][2])
 	for range unreadParcelsMax {
 		p.push(parcel{message: &peer.LearnerMessage{}})
@@ -57,7 +57,7 @@ func TestUnreadParcelsAreBounded(t *testing.T) {
 func TestAReaderGoesOn(t *testing.T) {
 	w := newWorld(Draw(1, Options{Members: 3}), nil, true, memoryRecorder{&history.Memory{}})
 	delivered := 0
-	p := w.newPipe(w.ways[1][2], func(*parcel) { delivered++ }, func() {})
+	p := w.newPipe(w.ways[1][2], func(parcel) { delivered++ }, func() {})
 	first, second := w.stallWay(w.ways[1][2]), w.stallWay(w.ways[1][2])
 	p.push(parcel{message: &peer.LearnerMessage{}})
 	first()

@@ -12,7 +12,6 @@ import (
 	"ordeal/node/defect"
 	"ordeal/node/election"
 	"ordeal/node/quorum"
-	"ordeal/node/rare"
 	"ordeal/node/tree"
 	"ordeal/node/zab"
 	"ordeal/results/history"
@@ -87,13 +86,14 @@ func Replay(script *Script, watch Observation) *Outcome {
 }
 
 func run(config Config, script []Decision, scripted bool, watch Observation) *Outcome {
-	memory := &history.Memory{}
-	w := newWorld(config, script, scripted, memoryRecorder{memory})
+	var memory history.Memory
+	w := newWorld(config, script, scripted, memoryRecorder{&memory})
+	memory = make(history.Memory, 0, w.config.expectedEvents())
 	w.trace = watch.Trace
 	outcome := w.live(script, watch.Until)
-	outcome.History = *memory
+	outcome.History = memory
 	if outcome.Violation == nil && watch.Until == 0 {
-		outcome.judge(w, *memory)
+		outcome.judge(w, memory)
 	}
 	return outcome
 }
@@ -102,6 +102,18 @@ func run(config Config, script []Decision, scripted bool, watch Observation) *Ou
 type memoryRecorder struct{ memory *history.Memory }
 
 func (r memoryRecorder) Record(e history.Event) { *r.memory = append(*r.memory, e) }
+
+// How many events a history has beside those of operations, and how much room is made for it in advance at
+// most: it grows where that is too little.
+const (
+	eventsBeside      = 256
+	expectedEventsMax = 1 << 14
+)
+
+// expectedEvents is how long the history is likely to get: growing costs much more than it holds.
+func (c *Config) expectedEvents() int {
+	return int(min(eventsBeside+2*c.Rate*c.Load.Seconds(), expectedEventsMax))
+}
 
 func newWorld(config Config, script []Decision, scripted bool, recorder history.Recorder) *World {
 	if err := config.check(); err != nil {
@@ -128,7 +140,7 @@ func newWorld(config Config, script []Decision, scripted bool, recorder history.
 		w.ways = append(w.ways, row)
 	}
 	for id := 1; id <= n; id++ {
-		m := &member{id: id, world: w, votes: map[int64]bool{}, turns: turnsTaken{places: map[rare.Place]uint64{}}}
+		m := &member{id: id, world: w, votes: map[int64]bool{}, turns: newTurnsTaken(w.source)}
 		if config.Drift > 0 {
 			m.drift = time.Duration(int(mix(w.source.noise+uint64(id))%uint64(2*config.Drift+1)) - config.Drift)
 		}

@@ -94,8 +94,23 @@ func (c *Config) drawTurns(seed uint64) {
 
 // turnsTaken counts how often a member has come to its places and stages.
 type turnsTaken struct {
-	places map[rare.Place]uint64
+	places map[rare.Place]*placeTurn
 	stages [peer.StageCommit + 1]stageTurn
+}
+
+// placeTurn is how often a member has come to a place, and how many times in a million the branch is drawn.
+type placeTurn struct {
+	number int // among all places
+	index  uint64
+	rate   int
+}
+
+func newTurnsTaken(s *source) turnsTaken {
+	taken := turnsTaken{places: make(map[rare.Place]*placeTurn, len(rare.Places))}
+	for number, place := range rare.Places {
+		taken.places[place] = &placeTurn{number: number, rate: s.rate(place)}
+	}
+	return taken
 }
 
 // stageTurn is a stage's present turn.
@@ -115,35 +130,45 @@ func (s *source) mayWait() bool { return s.stages != nil || !s.scripted && s.con
 // branch implements rare.Choice for a member.
 func (m *member) branch(place rare.Place) bool {
 	w := m.world
-	index := m.turns.places[place]
-	m.turns.places[place]++
-	if !w.source.takes(w, Branch{m.id, place, index}) {
+	turn := m.turns.places[place]
+	index := turn.index
+	turn.index++
+	if !w.source.takes(w, Branch{m.id, place, index}, turn) {
 		return false
 	}
 	w.coverage.hit("rare-" + string(place))
-	w.note(hashRare, m.id, int64(slices.Index(rare.Places, place)), int64(index))
+	w.note(hashRare, m.id, int64(turn.number), int64(index))
 	w.tell("member %d  takes the rare branch %s", m.id, place)
 	w.quiet = w.now // as if a fault had been on
 	return true
 }
 
+// rate is how many times in a million the branch at a place is drawn.
+func (s *source) rate(place rare.Place) int {
+	switch {
+	case !slices.Contains(s.config.Rare, place):
+		return 0
+	case slices.Contains(frequent, place):
+		return s.config.RareRate
+	default:
+		return s.config.RareRate * seldomWeight
+	}
+}
+
 // takes tells whether a rare branch is taken.
-func (s *source) takes(w *World, b Branch) bool {
+func (s *source) takes(w *World, b Branch, turn *placeTurn) bool {
 	if s.scripted {
 		return s.branches[b]
 	}
-	if !w.faultsOn || !slices.Contains(s.config.Rare, b.Place) {
+	if !w.faultsOn || turn.rate == 0 {
 		return false
 	}
-	rate := s.config.RareRate
-	if !slices.Contains(frequent, b.Place) {
-		rate *= seldomWeight
-	}
-	random := mix(s.chance ^ 0x4a4e<<40 ^ uint64(b.Member)<<56 ^ uint64(slices.Index(rare.Places, b.Place))<<48 ^ b.Index)
-	if int(random%million) >= rate {
+	random := mix(s.chance ^ 0x4a4e<<40 ^ uint64(b.Member)<<56 ^ uint64(turn.number)<<48 ^ b.Index)
+	if int(random%million) >= turn.rate {
 		return false
 	}
-	s.made = append(s.made, Decision{Branch: &b})
+	taken := b // only what is taken costs memory
+	s.made = append(s.made, Decision{Branch: &taken})
 	return true
 }
 
@@ -188,7 +213,8 @@ func (s *source) slowStage(w *World, slow SlowStage) time.Duration {
 	if int(random%million) >= s.config.StageRate {
 		return 0
 	}
-	slow.By = 1 + upTo(mix(random), s.config.StageMax)
-	s.made = append(s.made, Decision{Stage: &slow})
-	return slow.By
+	taken := slow // only what is taken costs memory
+	taken.By = 1 + upTo(mix(random), s.config.StageMax)
+	s.made = append(s.made, Decision{Stage: &taken})
+	return taken.By
 }
