@@ -246,12 +246,16 @@ func (f *fileSystem) unsynced(kind fileKind) string {
 			return "the name of " + change.name
 		}
 	}
-	for _, name := range f.sorted(f.names) {
-		if kindOfFile(name) == kind && len(f.names[name].patches) > 0 {
-			return "bytes of " + name
+	left := ""
+	for name, file := range f.names { // in any order: the first by name is wanted
+		if len(file.patches) > 0 && kindOfFile(name) == kind && (left == "" || name < left) {
+			left = name
 		}
 	}
-	return ""
+	if left != "" {
+		left = "bytes of " + left
+	}
+	return left
 }
 
 // onDisk is what a file holds after a loss of power, nil if there is none.
