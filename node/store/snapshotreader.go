@@ -64,9 +64,13 @@ func openSnapshot(files FS, source namedFile) (*bufio.Reader, int64, io.Closer, 
 	size, err := file.Size()
 	if err == nil {
 		var content io.Reader
-		content, err = source.compression.reader(bufio.NewReaderSize(io.NewSectionReader(file, 0, size), readBufferSize))
+		content, err = source.compression.reader(bufio.NewReaderSize(io.NewSectionReader(file, 0, size), int(min(readBufferSize, size))))
 		if err == nil {
-			return bufio.NewReaderSize(content, readBufferSize), size, file, nil
+			buffered, is := content.(*bufio.Reader)
+			if !is {
+				buffered = bufio.NewReaderSize(content, readBufferSize)
+			}
+			return buffered, size, file, nil
 		}
 	}
 	file.Close()
