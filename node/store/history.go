@@ -2,7 +2,6 @@ package store
 
 import (
 	"errors"
-	"io"
 	"io/fs"
 	"sync/atomic"
 
@@ -69,11 +68,7 @@ func (h *historyReader) file(files FS, name string, limit int64) (whole bool, er
 		return false, err
 	}
 	defer reader.close()
-	for {
-		entry, err := reader.next()
-		if errors.Is(err, io.EOF) {
-			return true, nil
-		}
+	for entry, err := range reader.entries() {
 		if err != nil {
 			return false, err
 		}
@@ -91,6 +86,7 @@ func (h *historyReader) file(files FS, name string, limit int64) (whole bool, er
 			return false, nil
 		}
 	}
+	return true, nil
 }
 
 // broken tells whether two neighbours in the log may not be neighbours in the history. A snapshot of

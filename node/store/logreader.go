@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/adler32"
 	"io"
+	"iter"
 
 	"ordeal/node/disk"
 )
@@ -120,6 +121,18 @@ func (r *logReader) next() (disk.Entry, error) {
 	r.offset = end + 1
 	r.last = zxidIn(payload)
 	return disk.Entry{Zxid: r.last, Payload: payload}, nil
+}
+
+// entries are those from here to the end of the log. If one cannot be read, its error comes last.
+func (r *logReader) entries() iter.Seq2[disk.Entry, error] {
+	return func(yield func(disk.Entry, error) bool) {
+		for {
+			entry, err := r.next()
+			if errors.Is(err, io.EOF) || !yield(entry, err) || err != nil {
+				return
+			}
+		}
+	}
 }
 
 func zxidIn(payload []byte) int64 { return int64(binary.BigEndian.Uint64(payload[zxidOffset:])) }

@@ -240,11 +240,7 @@ func (d *directories) replayFile(r *replayed, log namedFile, from, limit int64, 
 	}
 	defer reader.close()
 	reader.newest = log.newest
-	for {
-		entry, err := reader.next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
+	for entry, err := range reader.entries() {
 		if err != nil {
 			return found, err
 		}
@@ -312,11 +308,7 @@ func (d *directories) replaySorted(r *replayed, logs []namedFile) (found bool, e
 		}
 		defer reader.close()
 		reader.newest = log.newest
-		for {
-			entry, err := reader.next()
-			if errors.Is(err, io.EOF) {
-				break
-			}
+		for entry, err := range reader.entries() {
 			if err != nil {
 				return found, err
 			}
