@@ -5,47 +5,30 @@ package client_test
 import (
 	"context"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"ordeal/harness/client"
+	"ordeal/node/apachetest"
 	"ordeal/node/freeport"
 	"ordeal/results/history"
 )
 
-const apacheJars = "/usr/share/java/zookeeper.jar:/usr/share/java/slf4j-nop.jar"
-
 // startApache runs a standalone Apache ZooKeeper from the Debian packages and returns its address and
-// process.
-func startApache(t testing.TB, ctx context.Context) (client.Member, *exec.Cmd) {
+// the server.
+func startApache(t testing.TB, ctx context.Context) (client.Member, *apachetest.Server) {
 	t.Helper()
-	java, err := exec.LookPath("java")
-	_, missing := os.Stat("/usr/share/java/zookeeper.jar")
-	if err != nil || missing != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("java or the Debian package zookeeper is missing: apt-get install zookeeper libslf4j-java default-jre-headless")
-		}
-		t.Skip("java or the Debian package zookeeper is missing")
-	}
 	dir := t.TempDir()
 	port := freeport.Take(t)
-	config := fmt.Sprintf("tickTime=500\ndataDir=%s\nclientPort=%d\nclientPortAddress=127.0.0.1\nadmin.enableServer=false\nmaxClientCnxns=0\n", dir, port)
-	path := filepath.Join(dir, "zoo.cfg")
-	require.NoError(t, os.WriteFile(path, []byte(config), 0o600))
 	member := client.Member{Number: 1, Address: fmt.Sprintf("127.0.0.1:%d", port)}
-	command := exec.Command(java, "-Xmx256m", "-cp", apacheJars, "org.apache.zookeeper.server.quorum.QuorumPeerMain", path)
-	require.NoError(t, command.Start())
-	t.Cleanup(func() {
-		_ = command.Process.Kill()
-		_ = command.Wait()
+	server := apachetest.Start(t, []string{
+		"tickTime=500", "dataDir=" + dir, fmt.Sprintf("clientPort=%d", port), "clientPortAddress=127.0.0.1",
+		"admin.enableServer=false", "maxClientCnxns=0",
 	})
 	awaitServing(t, ctx, member)
-	return member, command
+	return member, server
 }
 
 // awaitServing asks until the member serves.
@@ -195,7 +178,7 @@ func TestIntegrationApacheWalkOfManyZnodes(t *testing.T) {
 func TestIntegrationApacheKilledAndStartedAgain(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	member, command := startApache(t, ctx)
+	member, server := startApache(t, ctx)
 	log := newLog()
 	options := log.options(1, member)
 	options.SessionTimeout = 10 * time.Second
@@ -213,14 +196,8 @@ func TestIntegrationApacheKilledAndStartedAgain(t *testing.T) {
 		require.NoError(t, err)
 		require.True(t, a.Result.Answered)
 	}
-	require.NoError(t, command.Process.Kill())
-	_ = command.Wait()
-	again := exec.Command(command.Path, command.Args[1:]...)
-	require.NoError(t, again.Start())
-	t.Cleanup(func() {
-		_ = again.Process.Kill()
-		_ = again.Wait()
-	})
+	server.Kill()
+	apachetest.Run(t, server.Config)
 	awaitServing(t, ctx, member)
 	for _, request := range []history.Request{
 		{Kind: history.Set, Path: "/e", Value: "c2-1", Version: history.AnyVersion},

@@ -5,7 +5,6 @@ package load_test
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -17,6 +16,7 @@ import (
 	"ordeal/harness/ensemble"
 	"ordeal/harness/ensemble/process"
 	"ordeal/harness/load"
+	"ordeal/node/apachetest"
 	"ordeal/results/history"
 	"ordeal/workloads"
 )
@@ -25,10 +25,7 @@ import (
 // and started again meanwhile.
 func TestIntegrationWorkloadsOnApache(t *testing.T) {
 	if _, err := ensemble.FindApache(); err != nil {
-		if os.Getenv("CI") == "true" {
-			require.NoError(t, err)
-		}
-		t.Skip(err)
+		apachetest.Missing(t, err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()

@@ -5,8 +5,6 @@ package server
 import (
 	"fmt"
 	"net"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -18,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
+	"ordeal/node/apachetest"
 	"ordeal/node/freeport"
 	"ordeal/node/internal/duel"
 )
@@ -61,7 +60,7 @@ func startGrowing(t *testing.T, kinds []string) *growing {
 			start(t, config)
 			continue
 		}
-		runJava(t, path)
+		apachetest.Run(t, path, "-Dzookeeper.DigestAuthenticationProvider.superDigest="+duel.SuperDigest)
 	}
 	g.eventually(func() bool {
 		for _, address := range g.clients {
@@ -74,26 +73,6 @@ func startGrowing(t *testing.T, kinds []string) *growing {
 	g.admin = g.connect()
 	require.NoError(t, g.admin.AddAuth("digest", []byte("super:secret")))
 	return g
-}
-
-// runJava runs an Apache server on a file that is there already.
-func runJava(t *testing.T, path string) {
-	t.Helper()
-	const jar = "/usr/share/java/zookeeper.jar"
-	java, err := exec.LookPath("java")
-	if _, missing := os.Stat(jar); err != nil || missing != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("Apache ZooKeeper is not installed")
-		}
-		t.Skip("Apache ZooKeeper is not installed: apt-get install zookeeper libslf4j-java openjdk-17-jre-headless")
-	}
-	process := exec.Command(java, "-Xmx200m", "-Dzookeeper.DigestAuthenticationProvider.superDigest="+duel.SuperDigest,
-		"-cp", jar+":/usr/share/java/slf4j-nop.jar", "org.apache.zookeeper.server.quorum.QuorumPeerMain", path)
-	require.NoError(t, process.Start())
-	t.Cleanup(func() {
-		_ = process.Process.Kill()
-		_ = process.Wait()
-	})
 }
 
 func (g *growing) eventually(condition func() bool, message string) {

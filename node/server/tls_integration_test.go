@@ -4,24 +4,19 @@ package server
 
 import (
 	"crypto/x509/pkix"
-	"os"
 	"os/exec"
 	"testing"
 
 	"github.com/go-zookeeper/zk"
 	"github.com/stretchr/testify/require"
+
+	"ordeal/node/apachetest"
 )
 
 // Apache's own client comes over TLS, with the certificate that says who it is.
 func TestIntegrationJavaClientOverTLS(t *testing.T) {
 	const jars = "/usr/share/java/zookeeper.jar:/usr/share/java/slf4j-nop.jar:/usr/share/java/netty-codec.jar:/usr/share/java/netty-resolver.jar"
-	java, err := exec.LookPath("java")
-	if _, missing := os.Stat("/usr/share/java/zookeeper.jar"); err != nil || missing != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("Java or Apache ZooKeeper is not installed: apt-get install zookeeper openjdk-17-jre-headless")
-		}
-		t.Skip("Java or Apache ZooKeeper is not installed")
-	}
+	java := apachetest.Need(t)
 	a := newAuthority(t)
 	config, address := secureConfig(t, a, "")
 	r := start(t, config)

@@ -3,12 +3,10 @@
 package store
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"net"
 	"os"
-	"os/exec"
 	"path"
 	"path/filepath"
 	"sort"
@@ -19,15 +17,13 @@ import (
 	"github.com/go-zookeeper/zk"
 	"github.com/stretchr/testify/require"
 
+	"ordeal/node/apachetest"
 	"ordeal/node/disk"
 	"ordeal/node/freeport"
 	"ordeal/node/tree"
 )
 
 const (
-	apacheJar = "/usr/share/java/zookeeper.jar"
-	slf4jJar  = "/usr/share/java/slf4j-simple.jar"
-	snappyJar = "/usr/share/java/snappy-java.jar"
 	// startLimit is how long a JVM may take on a busy machine.
 	startLimit = 60 * time.Second
 	// sessionTimeout outlives every test. A session of a server that was killed would otherwise end at its
@@ -35,29 +31,10 @@ const (
 	sessionTimeout = 10 * time.Minute
 )
 
-// needApache skips the test where Apache ZooKeeper is not installed, unless everything must be.
-func needApache(t *testing.T) {
-	for _, file := range []string{apacheJar, slf4jJar} {
-		if _, err := os.Stat(file); err != nil {
-			missing(t, err)
-		}
-	}
-	if _, err := exec.LookPath("java"); err != nil {
-		missing(t, err)
-	}
-}
-
-func missing(t *testing.T, err error) {
-	if os.Getenv("CI") == "true" {
-		t.Fatalf("with CI=true Apache ZooKeeper must be installed: %v", err)
-	}
-	t.Skipf("Apache ZooKeeper is not installed: %v", err)
-}
-
 // apache is a standalone server on a data directory.
 type apache struct {
+	*apachetest.Server
 	address string
-	process *exec.Cmd
 }
 
 func startApache(t *testing.T, dataDir, logDir string, properties ...string) *apache {
@@ -66,32 +43,13 @@ func startApache(t *testing.T, dataDir, logDir string, properties ...string) *ap
 
 // startMember starts a server with more lines in its zoo.cfg.
 func startMember(t *testing.T, dataDir, logDir string, port int, more string, properties ...string) *apache {
-	config := filepath.Join(t.TempDir(), "zoo.cfg")
-	text := fmt.Sprintf("tickTime=500\ninitLimit=20\nsyncLimit=10\ndataDir=%s\ndataLogDir=%s\nclientPort=%d\n"+
-		"clientPortAddress=127.0.0.1\nadmin.enableServer=false\n4lw.commands.whitelist=*\nmaxSessionTimeout=%d\n%s",
-		dataDir, logDir, port, sessionTimeout.Milliseconds(), more)
-	require.NoError(t, os.WriteFile(config, []byte(text), 0o644))
-	arguments := []string{"-Xmx256m", "-Dzookeeper.extendedTypesEnabled=true"}
-	arguments = append(arguments, properties...)
-	arguments = append(arguments, "-cp", strings.Join([]string{apacheJar, slf4jJar, snappyJar}, ":"),
-		"org.apache.zookeeper.server.quorum.QuorumPeerMain", config)
-	a := &apache{address: fmt.Sprintf("127.0.0.1:%d", port), process: exec.Command("java", arguments...)}
-	var output bytes.Buffer
-	a.process.Stdout, a.process.Stderr = &output, &output
-	require.NoError(t, a.process.Start())
-	t.Cleanup(func() {
-		a.kill()
-		if t.Failed() {
-			t.Logf("Apache's server on %s said: %s", a.address, output.String())
-		}
-	})
-	return a
-}
-
-// kill ends the server as kill -9 does.
-func (a *apache) kill() {
-	a.process.Process.Kill()
-	a.process.Wait()
+	lines := []string{
+		"tickTime=500", "initLimit=20", "syncLimit=10", "dataDir=" + dataDir, "dataLogDir=" + logDir,
+		fmt.Sprintf("clientPort=%d", port), "clientPortAddress=127.0.0.1", "admin.enableServer=false",
+		"4lw.commands.whitelist=*", fmt.Sprintf("maxSessionTimeout=%d", sessionTimeout.Milliseconds()), more,
+	}
+	properties = append([]string{"-Dzookeeper.extendedTypesEnabled=true"}, properties...)
+	return &apache{Server: apachetest.Start(t, lines, properties...), address: fmt.Sprintf("127.0.0.1:%d", port)}
 }
 
 type quiet struct{}
@@ -230,23 +188,23 @@ func sameView(t *testing.T, seen map[string]string, recovered *tree.Tree) {
 // TestIntegrationReadsWhatApacheWrote kills Apache's server under load and compares what is on its disk with what
 // its clients saw, from each of its snapshots.
 func TestIntegrationReadsWhatApacheWrote(t *testing.T) {
-	needApache(t)
+	apachetest.Need(t)
 	for _, compression := range []Compression{Plain, Gzip, Snappy} {
 		t.Run(string(compression)+" snapshots", func(t *testing.T) {
-			if _, err := os.Stat(snappyJar); err != nil && compression == Snappy {
-				missing(t, err)
+			if compression == Snappy {
+				apachetest.Need(t, apachetest.Snappy)
 			}
 			data, logs := t.TempDir(), t.TempDir()
 			properties := []string{"-Dzookeeper.snapCount=100", "-Dzookeeper.snapshot.compression.method=" + string(compression)}
 			server := startApache(t, data, logs, properties...)
 			client := server.connect(t)
 			load(t, client, "/first", 60)
-			server.kill()
+			server.Kill()
 			server = startApache(t, data, logs, properties...)
 			client = server.connect(t)
 			load(t, client, "/second", 20)
 			seen := view(t, client, "/", map[string]string{})
-			server.kill()
+			server.Kill()
 
 			snapshots, err := listSnapshots(osFS{}, filepath.Join(data, versionDir))
 			require.NoError(t, err)
@@ -271,7 +229,7 @@ func TestIntegrationReadsWhatApacheWrote(t *testing.T) {
 // and learners catch up, then all of them, and reads every disk: there is no false alarm about holes
 // or digests, and what was written last is on each.
 func TestIntegrationReadsWhatAnEnsembleOfApacheWrote(t *testing.T) {
-	needApache(t)
+	apachetest.Need(t)
 	const members = 3
 	var ports []int
 	for range 3 * members {
@@ -295,7 +253,7 @@ func TestIntegrationReadsWhatAnEnsembleOfApacheWrote(t *testing.T) {
 	}
 	load(t, connect(t, addresses...), "/all", 30)
 	for i := range members {
-		servers[i].kill()
+		servers[i].Kill()
 		load(t, connect(t, addresses...), fmt.Sprintf("/without%d", i+1), 30)
 		start(i)
 		connect(t, servers[i].address).Close()
@@ -309,7 +267,7 @@ func TestIntegrationReadsWhatAnEnsembleOfApacheWrote(t *testing.T) {
 		require.NoError(t, err)
 	}
 	for _, server := range servers {
-		server.kill()
+		server.Kill()
 	}
 	for i := range members {
 		state, err := ReadDir(dirs[i], "")
@@ -326,16 +284,16 @@ func TestIntegrationReadsWhatAnEnsembleOfApacheWrote(t *testing.T) {
 // TestIntegrationApacheServesWhatTheStoreWrote goes the other way: our store carries on a directory of Apache's,
 // and Apache's server then carries on ours.
 func TestIntegrationApacheServesWhatTheStoreWrote(t *testing.T) {
-	needApache(t)
+	apachetest.Need(t)
 	for _, compression := range []Compression{Plain, Gzip, Snappy} {
 		t.Run(string(compression)+" snapshots", func(t *testing.T) {
-			if _, err := os.Stat(snappyJar); err != nil && compression == Snappy {
-				missing(t, err)
+			if compression == Snappy {
+				apachetest.Need(t, apachetest.Snappy)
 			}
 			data := t.TempDir()
 			server := startApache(t, data, data)
 			load(t, server.connect(t), "/theirs", 10)
-			server.kill()
+			server.Kill()
 
 			options := Options{DataDir: data, Compression: compression, Tree: tree.Options{DigestEnabled: true, ExtendedTypes: true}}
 			s, state := openTest(t, options)
@@ -371,7 +329,7 @@ func TestIntegrationApacheServesWhatTheStoreWrote(t *testing.T) {
 					require.Equal(t, z, stat.Czxid)
 				}
 				require.Equal(t, "0", mntr(t, server.address, "zk_digest_mismatches_count"), "Apache compares our digests with its own")
-				server.kill()
+				server.Kill()
 			}
 		})
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -15,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"ordeal/node/apachetest"
 	"ordeal/node/freeport"
 	"ordeal/node/jute"
 
@@ -23,51 +23,18 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// apacheJar is where Debian's package zookeeper has it.
-const apacheJar = "/usr/share/java/zookeeper.jar"
-
 // startApache runs a standalone server on a fresh directory and returns its client address and the
 // directory of its files. stop ends it.
 func startApache(t *testing.T, settings ...string) (address, files string, stop func()) {
 	t.Helper()
-	java, err := exec.LookPath("java")
-	if err == nil {
-		_, err = os.Stat(apacheJar)
-	}
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			require.NoError(t, err, "Apache ZooKeeper is needed: apt-get install zookeeper openjdk-17-jre-headless")
-		}
-		t.Skip("needs Apache ZooKeeper: ", err)
-	}
 	dir := t.TempDir()
 	port := freeport.Take(t)
 	config := append([]string{
 		"tickTime=500", "dataDir=" + dir, fmt.Sprintf("clientPort=%d", port), "clientPortAddress=127.0.0.1",
 		"admin.enableServer=false", "preAllocSize=64",
 	}, settings...)
-	file := filepath.Join(dir, "zoo.cfg")
-	require.NoError(t, os.WriteFile(file, []byte(strings.Join(config, "\n")), 0o600))
-	var output bytes.Buffer
-	server := exec.Command(java, "-Xmx256m", "-cp", apacheJar+":/usr/share/java/slf4j-nop.jar",
-		"org.apache.zookeeper.server.quorum.QuorumPeerMain", file)
-	server.Stdout, server.Stderr = &output, &output
-	require.NoError(t, server.Start())
-	stopped := false
-	stop = func() {
-		if !stopped {
-			stopped = true
-			_ = server.Process.Kill()
-			_ = server.Wait()
-		}
-	}
-	t.Cleanup(func() {
-		stop()
-		if t.Failed() {
-			t.Log(output.String())
-		}
-	})
-	return fmt.Sprintf("127.0.0.1:%d", port), filepath.Join(dir, "version-2"), stop
+	server := apachetest.Start(t, config)
+	return fmt.Sprintf("127.0.0.1:%d", port), filepath.Join(dir, "version-2"), server.Kill
 }
 
 // connect opens a session.

@@ -5,7 +5,6 @@ package process
 import (
 	"context"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +14,7 @@ import (
 
 	"ordeal/harness/client"
 	"ordeal/harness/ensemble"
+	"ordeal/node/apachetest"
 	"ordeal/results/history"
 )
 
@@ -25,10 +25,7 @@ const patience = 60 * time.Second
 func needApache(t *testing.T) {
 	t.Helper()
 	if _, err := ensemble.FindApache(); err != nil {
-		if os.Getenv("CI") == "true" {
-			require.NoError(t, err)
-		}
-		t.Skip(err)
+		apachetest.Missing(t, err)
 	}
 }
 

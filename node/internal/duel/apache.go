@@ -3,12 +3,10 @@
 package duel
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -16,37 +14,28 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"ordeal/node/apachetest"
 	"ordeal/node/freeport"
 )
-
-const apacheClassPath = "/usr/share/java/zookeeper.jar:/usr/share/java/slf4j-nop.jar"
-
-// servletAPI is what the AdminServer needs beside it; Debian's package does not ask for it.
-const servletAPI = "/usr/share/java/servlet-api.jar"
 
 // NeedAdminServer skips the test where StartApache's server cannot answer admin commands; under CI=true it
 // fails.
 func NeedAdminServer(t *testing.T) {
 	t.Helper()
-	if _, err := os.Stat(servletAPI); err != nil {
-		skip(t, "Apache's AdminServer lacks a library: apt-get install libservlet-api-java")
-	}
+	apachetest.Need(t, apachetest.ServletAPI)
 }
 
 // SuperDigest lets "super:secret" do everything. Both servers have to be given it.
 const SuperDigest = "super:lK75jTNcA+U9vtVEw5vB51mj/w4="
-
-// apacheHeap keeps several servers of a test within a small machine.
-const apacheHeap = "-Xmx256m"
 
 // patience bounds every wait; it only ends tests that fail.
 const patience = 2 * time.Minute
 
 // Apache is one server of Apache ZooKeeper.
 type Apache struct {
+	*apachetest.Server
 	Address string // of its client port
 	DataDir string
-	process *exec.Cmd
 }
 
 // StartApache runs a standalone server, with extended types, and the given lines added to its zoo.cfg. The
@@ -83,15 +72,6 @@ func StartApacheEnsemble(t *testing.T, settings ...string) (follower, leader *Ap
 
 func runApache(t *testing.T, settings []string, myid ...string) *Apache {
 	t.Helper()
-	for _, file := range strings.Split(apacheClassPath, ":") {
-		if _, err := os.Stat(file); err != nil {
-			skip(t, "Apache ZooKeeper is not installed: apt-get install zookeeper libslf4j-java")
-		}
-	}
-	java, err := exec.LookPath("java")
-	if err != nil {
-		skip(t, "java is not installed: apt-get install openjdk-17-jre-headless")
-	}
 	port := freeport.Take(t)
 	dir := t.TempDir()
 	for _, id := range myid {
@@ -103,31 +83,7 @@ func runApache(t *testing.T, settings []string, myid ...string) *Apache {
 		"forceSync=no", // nobody cuts the power
 		"DigestAuthenticationProvider.superDigest=" + SuperDigest,
 	}, settings...)
-	path := filepath.Join(dir, "zoo.cfg")
-	require.NoError(t, os.WriteFile(path, []byte(strings.Join(lines, "\n")+"\n"), 0o600))
-	ctx, cancel := context.WithCancel(context.Background())
-	a := &Apache{Address: fmt.Sprintf("127.0.0.1:%d", port), DataDir: dir}
-	a.process = exec.CommandContext(ctx, java, apacheHeap, "-cp", apacheClassPath+":"+servletAPI, "org.apache.zookeeper.server.quorum.QuorumPeerMain", path)
-	require.NoError(t, a.process.Start())
-	t.Cleanup(func() {
-		cancel()
-		_ = a.process.Wait() // it was killed: its exit status says nothing
-	})
-	return a
-}
-
-func skip(t *testing.T, why string) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatal(why)
-	}
-	t.Skip(why)
-}
-
-// Kill ends the server as kill -9 does.
-func (a *Apache) Kill() {
-	_ = a.process.Process.Kill()
-	_ = a.process.Wait()
+	return &Apache{Server: apachetest.Start(t, lines), Address: fmt.Sprintf("127.0.0.1:%d", port), DataDir: dir}
 }
 
 // awaitMode waits until the server serves in one of the modes, and returns which.
