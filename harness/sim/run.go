@@ -42,7 +42,7 @@ type Outcome struct {
 	Events    int
 	Virtual   time.Duration
 	Coverage  Coverage
-	Ops, OK   int
+	OK        int
 	History   history.Memory
 	// CutShort says that the run ended earlier than planned, because its caller wanted it to.
 	CutShort bool
