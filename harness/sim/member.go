@@ -176,6 +176,7 @@ func (m *member) take() {
 	for _, output := range ready.Clients {
 		m.toClient(output)
 	}
+	m.peer.Reuse(ready)
 	if ready.Fatal != nil {
 		m.fatal(ready.Fatal)
 	}

@@ -38,6 +38,9 @@ type Peer struct {
 	log    *slog.Logger
 	now    Now
 	ready  Ready
+	// spare are the slices of an earlier one, if hasSpare: all are empty.
+	spare    Ready
+	hasSpare bool
 	// clientBytes is the length of all frames in ready.
 	clientBytes int
 
@@ -273,9 +276,25 @@ func (p *Peer) ClientClosed(conn Conn) {
 	}
 }
 
+// Reuse gives back what Ready returned, once nothing of its slices is read any more: the peer fills them
+// again.
+func (p *Peer) Reuse(ready Ready) {
+	clear(ready.Disk)
+	clear(ready.Leader)
+	clear(ready.Learners)
+	clear(ready.Clients)
+	p.spare = Ready{Disk: ready.Disk[:0], Leader: ready.Leader[:0], Learners: ready.Learners[:0], Clients: ready.Clients[:0]}
+	p.hasSpare = true
+}
+
 // Ready returns what the peer wants done since the last call.
 func (p *Peer) Ready() Ready {
 	ready := p.ready
+	p.clientBytes = 0
+	if p.hasSpare {
+		p.ready, p.spare, p.hasSpare = p.spare, Ready{}, false
+		return ready
+	}
 	// As much again is likely to come.
 	p.ready = Ready{
 		Disk:     make([]disk.Operation, 0, len(ready.Disk)),
@@ -283,7 +302,6 @@ func (p *Peer) Ready() Ready {
 		Learners: make([]LearnerOutput, 0, len(ready.Learners)),
 		Clients:  make([]ClientOutput, 0, len(ready.Clients)),
 	}
-	p.clientBytes = 0
 	return ready
 }
 
