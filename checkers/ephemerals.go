@@ -61,7 +61,7 @@ type life struct {
 	client   int
 	timeout  time.Duration // as granted; 0 if not known
 	closedAt int64         // the zxid of the answer to its close; 0 if none
-	closed   string        // by which operation
+	closed   author        // by which operation
 	heard    time.Duration // when its client last did or was told anything while it had this session
 	end      string        // how its client lost it, in words; empty while it has it
 	aliveAt  int64         // the greatest zxid at which it was answered
@@ -242,7 +242,7 @@ func (j *ephemeralJudge) operation(op operation) {
 		}
 	case history.CloseSession:
 		if l := j.life(op.session); l != nil && op.ok() {
-			l.closedAt, l.closed = zxid, op.short()
+			l.closedAt, l.closed = zxid, op.author()
 		}
 	case history.Get, history.SyncGet, history.Exists:
 		j.look(op.request.Path, zxid)

@@ -137,7 +137,7 @@ func (p *partition) acrossCut(cut int) []string {
 func tooEarly(late, early *move) []string {
 	return []string{
 		fmt.Sprintf("%s was answered before %s was called, and yet has the greater zxid (%s, not before %s)",
-			early.short(), late.short(), zxidWord(early.zxid), zxidWord(late.zxid)),
+			early.author(), late.author(), zxidWord(early.zxid), zxidWord(late.zxid)),
 		early.String(),
 		late.String(),
 	}

@@ -20,7 +20,7 @@ var multi = &guarantee{
 	workloads: []string{"bank"},
 	nothing:   "no multi succeeded",
 	start: func(options Options) judge {
-		return &multiJudge{memory: newMemory(options, "multis"), touched: map[string]bool{}, seen: map[pathZxid]string{},
+		return &multiJudge{memory: newMemory(options, "multis"), touched: map[string]bool{}, seen: map[pathZxid]author{},
 			failed: map[int64]operation{}, banks: map[string]*bank{}, balances: map[pathVersion]int64{}, final: map[int]map[string]history.Node{}}
 	},
 }
@@ -48,7 +48,7 @@ type multiJudge struct {
 	*memory
 	evidence
 	touched  map[string]bool                 // paths that a multi asks to change
-	seen     map[pathZxid]string             // changes of them that somebody saw, and who
+	seen     map[pathZxid]author             // changes of them that somebody saw, and who
 	failed   map[int64]operation             // multis that failed, by the zxid of the answer
 	unknown  []operation                     // multis of unknown outcome
 	banks    map[string]*bank                // by parent
@@ -77,7 +77,7 @@ func (j *multiJudge) event(e history.Event) {
 			j.final[e.Member] = map[string]history.Node{}
 		}
 		j.final[e.Member][e.Node.Path] = *e.Node
-		j.see(e.Node.Path, &e.Node.Stat, e.Node.Value, fmt.Sprintf("the final tree of member %d", e.Member))
+		j.see(e.Node.Path, &e.Node.Stat, e.Node.Value, author{finalTree: e.Member})
 	}
 }
 
@@ -114,7 +114,7 @@ func balance(value string) (int64, bool) {
 }
 
 // see notes that somebody saw a touched znode as this stat has it.
-func (j *multiJudge) see(path string, stat *history.Stat, value, by string) {
+func (j *multiJudge) see(path string, stat *history.Stat, value string, by author) {
 	const each = 300 // bytes that a version costs
 	if stat == nil || !j.touched[path] {
 		return
@@ -138,7 +138,7 @@ func (j *multiJudge) operation(op operation) {
 	switch {
 	case reads(op.request.Kind):
 		if op.ok() {
-			j.see(op.request.Path, op.result.Stat, op.result.Value, op.short())
+			j.see(op.request.Path, op.result.Stat, op.result.Value, op.author())
 		}
 	case op.request.Kind != history.Multi:
 	case op.result.Outcome == history.Unknown:
@@ -190,7 +190,7 @@ func (j *multiJudge) succeeded(op operation) {
 		case history.Check:
 			checks++
 		case history.Set, history.Create:
-			j.see(request.Path, result.Stat, request.Value, op.short())
+			j.see(request.Path, result.Stat, request.Value, op.author())
 		}
 	}
 	if checks == len(op.request.Parts) && checks > 1 && j.memory.take(op.size()) {

@@ -33,7 +33,7 @@ type armed struct {
 	absent    bool  // path did not exist
 	zxid      int64 // of the reply to the read that left it
 	shown     int64 // the greatest zxid of replies to the session since
-	shownBy   string
+	shownBy   author
 	session   string
 	operation int64
 	at        time.Duration
@@ -51,7 +51,7 @@ type armed struct {
 // change is an acknowledged write.
 type change struct {
 	zxid int64
-	by   string
+	by   author
 }
 
 // watchedList is what a watch is on: a znode, or its list of children.
@@ -64,7 +64,7 @@ type watchedList struct {
 type watching struct {
 	data, child map[string]*armed
 	zxid        int64 // of the last reply
-	shownBy     string
+	shownBy     author
 	fired       []*armed // in the order of events
 }
 
@@ -184,7 +184,7 @@ func (j *watchJudge) operation(op operation) {
 	w := j.session(op.session)
 	j.shows(op, w)
 	if op.result.Zxid > w.zxid {
-		w.zxid, w.shownBy = op.result.Zxid, op.short()
+		w.zxid, w.shownBy = op.result.Zxid, op.author()
 	}
 	if op.request.Watch {
 		j.arm(op, w)
@@ -301,7 +301,7 @@ func (j *watchJudge) changed(op operation) {
 		if unknown || !op.ok() {
 			return
 		}
-		c := change{zxid: writeZxid(op, request, result), by: op.short()}
+		c := change{zxid: writeZxid(op, request, result), by: op.author()}
 		j.note(watchedList{path, false}, c)
 		if structure {
 			j.note(watchedList{parent(path), true}, c)

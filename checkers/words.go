@@ -49,7 +49,7 @@ func (e *evidence) conclude(judged int) Result {
 func zxidWord(zxid int64) string { return fmt.Sprintf("0x%x", uint64(zxid)) }
 
 // timeWord prints a time since the run began.
-func timeWord(t time.Duration) string { return strconv.FormatFloat(t.Seconds(), 'f', 6, 64) + " s" }
+func timeWord(t time.Duration) string { return fmt.Sprintf("%.6f s", t.Seconds()) }
 
 // quote shortens and quotes a value.
 func quote(value string) string {
@@ -149,9 +149,24 @@ func (op operation) String() string {
 		requestWords(op.request), resultWords(op.request, op.result), op.id, op.client, op.session, op.member, timeWord(op.call), end)
 }
 
-// short says who did it and when.
-func (op operation) short() string {
-	return "operation " + itoa64(op.id) + " of client " + itoa(op.client) + " at " + timeWord(op.call)
+// author is what changed or showed something: an operation, or a member's final tree. It is put into words
+// only where it is shown.
+type author struct {
+	operation int64
+	client    int
+	call      time.Duration
+	finalTree int // the member
+}
+
+func (op operation) author() author {
+	return author{operation: op.id, client: op.client, call: op.call}
+}
+
+func (a author) String() string {
+	if a.finalTree != 0 {
+		return fmt.Sprintf("the final tree of member %d", a.finalTree)
+	}
+	return fmt.Sprintf("operation %d of client %d at %s", a.operation, a.client, timeWord(a.call))
 }
 
 // parent is the path of the znode that holds path.
