@@ -322,9 +322,7 @@ func (l *link) atLeader(item parcel) {
 		l.leader.input(func(p *peer.Peer) { p.LearnerClosed(l.id) })
 	default:
 		message := item.message // the input may wait, and would keep the whole parcel
-		w.packet(l.learner, l.leader, message.Packet, func() {
-			l.leader.input(func(p *peer.Peer) { p.LearnerPacket(l.id, *message) })
-		})
+		w.packet(l.learner, l.leader, message.Packet, func(p *peer.Peer) { p.LearnerPacket(l.id, *message) })
 	}
 }
 
@@ -344,13 +342,11 @@ func (l *link) atLearner(item parcel) {
 		w.noteBytes(item.picture)
 		received.Incoming = readPicture(item.picture, w.tree, item.message.Packet.Zxid)
 	}
-	w.packet(l.leader, l.learner, item.message.Packet, func() {
-		l.learner.input(func(p *peer.Peer) { p.LeaderPacket(l.attempt, received) })
-	})
+	w.packet(l.leader, l.learner, item.message.Packet, func(p *peer.Peer) { p.LeaderPacket(l.attempt, received) })
 }
 
 // packet delivers a packet between two members.
-func (w *World) packet(from, to *member, packet *jute.QuorumPacket, deliver func()) {
+func (w *World) packet(from, to *member, packet *jute.QuorumPacket, deliver func(*peer.Peer)) {
 	w.note(hashPacket, from.id, int64(to.id), int64(packet.Type), packet.Zxid)
 	w.noteBytes(packet.Data)
 	if packet.Type != jute.PacketPing {
@@ -360,7 +356,7 @@ func (w *World) packet(from, to *member, packet *jute.QuorumPacket, deliver func
 		}
 	}
 	incarnation, sender := to.incarnation, from.incarnation
-	deliver()
+	to.input(deliver)
 	if packet.Type == jute.PacketAck && !to.paused {
 		w.inside.acknowledged(w, to, from, packet)
 	}
