@@ -1,8 +1,8 @@
 package workloads
 
 import (
-	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"time"
 
 	"ordeal/results/history"
@@ -57,7 +57,7 @@ func clients[C Client](n int, seed uint64, newClient func(actor) C) []Client {
 // seventeenth of client 3.
 func (a *actor) unique() string {
 	a.serial++
-	return fmt.Sprintf("c%d-%d", a.number, a.serial)
+	return "c" + strconv.Itoa(a.number) + "-" + strconv.Itoa(a.serial)
 }
 
 func (a *actor) chance(percent int) bool { return a.random.IntN(100) < percent }
@@ -97,7 +97,9 @@ func (g *generation) advance(now time.Duration) bool {
 }
 
 // name is part of a znode's name: the group, then the generation.
-func (g *generation) name(group int) string { return fmt.Sprintf("%d-%d-%d", group, g.slot, g.part) }
+func (g *generation) name(group int) string {
+	return strconv.Itoa(group) + "-" + strconv.Itoa(g.slot) + "-" + strconv.Itoa(g.part)
+}
 
 // do and wait are the two kinds of steps.
 func do(r history.Request) Step     { return Step{Do: &r} }

@@ -1,7 +1,7 @@
 package workloads
 
 import (
-	"fmt"
+	"strconv"
 	"time"
 
 	"ordeal/results/history"
@@ -47,7 +47,7 @@ func (c *registerClient) Next(now time.Duration) Step {
 	if len(c.past) > 0 && c.chance(10) {
 		return do(history.Request{Kind: c.readKind(), Path: c.past[c.random.IntN(len(c.past))]})
 	}
-	path := fmt.Sprintf("%s/r%s-k%d", c.root, c.generation.name(c.group), c.random.IntN(registerKeys))
+	path := c.root + "/r" + c.generation.name(c.group) + "-k" + strconv.Itoa(c.random.IntN(registerKeys))
 	version, known := c.current[path]
 	switch choice := c.random.IntN(100); {
 	case !known:
