@@ -247,7 +247,7 @@ func (f *fileSystem) unsynced(kind fileKind) string {
 		}
 	}
 	left := ""
-	for name, file := range f.names { // in any order: the first by name is wanted
+	for name, file := range f.names { // any order: the first by name is wanted
 		if len(file.patches) > 0 && kindOfFile(name) == kind && (left == "" || name < left) {
 			left = name
 		}
