@@ -44,6 +44,8 @@ type Outcome struct {
 	Coverage  Coverage
 	OK        int
 	History   history.Memory
+	// branched is when the rare branches of a script were taken.
+	branched map[Branch]time.Duration
 	// CutShort says that the run ended earlier than planned, because its caller wanted it to.
 	CutShort bool
 }
@@ -200,7 +202,7 @@ func (w *World) live(script []Decision, until time.Duration) *Outcome {
 	}()
 	w.phases(script)
 	outcome := &Outcome{
-		Violation: w.violation, Decisions: w.source.made, Hash: w.hash, Events: w.events, Virtual: w.now, Coverage: w.coverage,
+		Violation: w.violation, Decisions: w.source.made, branched: w.source.branched, Hash: w.hash, Events: w.events, Virtual: w.now, Coverage: w.coverage,
 		CutShort: w.cutShort,
 	}
 	if w.source.scripted {

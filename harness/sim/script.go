@@ -260,6 +260,8 @@ type source struct {
 	// scriptFaults are those of the script.
 	scriptFaults []*Fault
 	branches     map[Branch]bool
+	branchesFrom []Branch                    // those by a moment that are still to come
+	branched     map[Branch]time.Duration    // when those of a script were taken
 	stages       map[SlowStage]time.Duration // by all but how long
 	made         []Decision
 	noise        uint64
@@ -285,9 +287,11 @@ func newSource(config *Config, script []Decision, scripted bool) *source {
 				s.syncs = map[diskIndex]time.Duration{}
 			}
 			s.syncs[diskIndex{d.Sync.Member, d.Sync.Index}] = d.Sync.By
+		case d.Branch != nil && d.Branch.From > 0:
+			s.branchesFrom = append(s.branchesFrom, *d.Branch)
 		case d.Branch != nil:
 			if s.branches == nil {
-				s.branches = map[Branch]bool{}
+				s.branches, s.branched = map[Branch]bool{}, map[Branch]time.Duration{}
 			}
 			s.branches[*d.Branch] = true
 		case d.Stage != nil:

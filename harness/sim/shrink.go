@@ -19,6 +19,7 @@ func Shrink(script *Script, enough func() bool) *Script {
 		before := len(s.best.Decisions)
 		s.cutTail()
 		s.dropKinds()
+		s.dateBranches()
 		s.minimise()
 		s.calm()
 		s.soften()
@@ -33,10 +34,12 @@ func Shrink(script *Script, enough func() bool) *Script {
 }
 
 type shrinker struct {
-	best   Script
-	at     time.Duration // when the best script's guarantee breaks
-	enough func() bool
-	tried  int
+	best Script
+	at   time.Duration // when the best script's guarantee breaks
+	// branched is when the best script's rare branches are taken.
+	branched map[Branch]time.Duration
+	enough   func() bool
+	tried    int
 }
 
 // patience is how much later than before a guarantee may break in a shorter script.
@@ -54,7 +57,7 @@ func (s *shrinker) accept(candidate Script) bool {
 	if !outcome.Breaks(s.best.Violation) {
 		return false
 	}
-	s.at = outcome.Violation.At
+	s.at, s.branched = outcome.Violation.At, outcome.branched
 	s.best = candidate
 	return true
 }
@@ -88,6 +91,8 @@ func (d Decision) time() (time.Duration, bool) {
 		return d.Fault.At, true
 	case d.Op != nil:
 		return d.Op.At, true
+	case d.Branch != nil && d.Branch.From > 0:
+		return d.Branch.From, true
 	}
 	return 0, false
 }
@@ -136,6 +141,23 @@ func (s *shrinker) dropKinds() {
 			s.accept(s.with(kept))
 		}
 	}
+}
+
+// dateBranches says of rare branches when they are taken, and no longer the how-manieth time that a member comes
+// there, which is another one as soon as an operation is left out.
+func (s *shrinker) dateBranches() {
+	var dated []Decision
+	for _, d := range s.best.Decisions {
+		if d.Branch != nil && d.Branch.From == 0 {
+			at, taken := s.branched[*d.Branch]
+			if !taken || at == 0 {
+				continue
+			}
+			d = Decision{Branch: &Branch{Member: d.Branch.Member, Place: d.Branch.Place, From: at}}
+		}
+		dated = append(dated, d)
+	}
+	s.accept(s.with(dated))
 }
 
 // minimise is delta debugging: it tries to do without ever smaller parts of the list.

@@ -93,7 +93,7 @@ func TestARunEndsWhereItIsAskedTo(t *testing.T) {
 
 // Three defects, each found in seeds, shrunk, and held by the sound node.
 func TestDefectsAreFoundAndShrunk(t *testing.T) {
-	for _, name := range []defect.Name{defect.PartialMulti, defect.LoseEarlyProposals, defect.LogAfterUpToDate} {
+	for _, name := range []defect.Name{defect.PartialMulti, defect.LoseEarlyProposals, defect.LogAfterUpToDate, defect.EpochBeforeLog} {
 		t.Run(string(name), func(t *testing.T) {
 			description, known := defect.Find(name)
 			require.True(t, known)

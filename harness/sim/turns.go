@@ -13,11 +13,14 @@ import (
 // This file is about choices within a member: rare branches that it takes on purpose, and the moments at
 // which the stages of its pipeline work, which are threads in Apache's server.
 
-// Branch is a rare branch that a member takes: at a place, the so-manieth time that it comes there.
+// Branch is a rare branch that a member takes: at a place, the so-manieth time that it comes there, or, if From is
+// not 0, the first time that it comes there from then on. A moment still means something when other
+// decisions are left out, a number of times hardly ever.
 type Branch struct {
 	Member int
 	Place  rare.Place
 	Index  uint64
+	From   time.Duration
 }
 
 // SlowStage makes a stage of a member's pipeline wait before it works on what it has, the so-manieth time
@@ -34,6 +37,9 @@ var stageNames = map[peer.Stage]string{peer.StagePrep: "prep", peer.StageSync: "
 var stages = []peer.Stage{peer.StagePrep, peer.StageSync, peer.StageCommit}
 
 func (b *Branch) String() string {
+	if b.From > 0 {
+		return fmt.Sprintf("rare member %d place %s from %v", b.Member, b.Place, b.From)
+	}
 	return fmt.Sprintf("rare member %d place %s time %d", b.Member, b.Place, b.Index)
 }
 
@@ -43,7 +49,12 @@ func (s *SlowStage) String() string {
 
 func parseBranch(line string) (*Branch, error) {
 	b := &Branch{}
-	if _, err := fmt.Sscanf(line, "rare member %d place %s time %d", &b.Member, &b.Place, &b.Index); err != nil {
+	var from string
+	if _, err := fmt.Sscanf(line, "rare member %d place %s from %s", &b.Member, &b.Place, &from); err == nil {
+		if b.From, err = time.ParseDuration(from); err != nil || b.From <= 0 {
+			return nil, fmt.Errorf("rare: %q is no moment", from)
+		}
+	} else if _, err := fmt.Sscanf(line, "rare member %d place %s time %d", &b.Member, &b.Place, &b.Index); err != nil {
 		return nil, fmt.Errorf("rare: %w", err)
 	}
 	if !slices.Contains(rare.Places, b.Place) {
@@ -121,7 +132,7 @@ type stageTurn struct {
 
 // mayBranch tells whether any branch can be taken.
 func (s *source) mayBranch() bool {
-	return s.branches != nil || !s.scripted && s.config.RareRate > 0
+	return s.branches != nil || s.branchesFrom != nil || !s.scripted && s.config.RareRate > 0
 }
 
 // mayWait tells whether any stage can be made to wait.
@@ -133,7 +144,7 @@ func (m *member) branch(place rare.Place) bool {
 	turn := m.turns.places[place]
 	index := turn.index
 	turn.index++
-	if !w.source.takes(w, Branch{m.id, place, index}, turn) {
+	if !w.source.takes(w, Branch{Member: m.id, Place: place, Index: index}, turn) {
 		return false
 	}
 	w.coverage.hit("rare-" + string(place))
@@ -158,7 +169,7 @@ func (s *source) rate(place rare.Place) int {
 // takes tells whether a rare branch is taken.
 func (s *source) takes(w *World, b Branch, turn *placeTurn) bool {
 	if s.scripted {
-		return s.branches[b]
+		return s.scriptTakes(w, b)
 	}
 	if !w.faultsOn || turn.rate == 0 {
 		return false
@@ -170,6 +181,21 @@ func (s *source) takes(w *World, b Branch, turn *placeTurn) bool {
 	taken := b // only what is taken costs memory
 	s.made = append(s.made, Decision{Branch: &taken})
 	return true
+}
+
+// scriptTakes tells whether a script says that a rare branch is taken, and notes when.
+func (s *source) scriptTakes(w *World, b Branch) bool {
+	if s.branches[b] {
+		s.branched[b] = w.now
+		return true
+	}
+	for i, later := range s.branchesFrom {
+		if later.Member == b.Member && later.Place == b.Place && later.From <= w.now {
+			s.branchesFrom = slices.Delete(s.branchesFrom, i, i+1)
+			return true
+		}
+	}
+	return false
 }
 
 // schedule implements peer.Config.Schedule for a member: stages work in their order, but for those that a

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -55,9 +56,37 @@ func TestTurnsAreDecisions(t *testing.T) {
 	require.Zero(t, calm.Coverage.Seen["slow-stage-commit"])
 }
 
+// A branch that is said by its moment is taken once, at the first occasion from then on, whatever else is left out.
+func TestABranchHasItsMoment(t *testing.T) {
+	config := turning(3)
+	script := Run(config, Observation{}).Script(config)
+	script.Decisions = slices.DeleteFunc(script.Decisions, func(d Decision) bool { return d.Branch != nil || d.Stage != nil })
+	place, from := rare.SkipPing, 2*time.Second // a leader comes there with every ping
+	for member := range config.Members() {
+		script.Decisions = append(script.Decisions, Decision{Branch: &Branch{Member: member + 1, Place: place, From: from}})
+	}
+	for _, decisions := range [][]Decision{
+		script.Decisions,
+		slices.DeleteFunc(slices.Clone(script.Decisions), func(d Decision) bool { return d.Branch == nil }),
+	} {
+		script.Decisions = decisions
+		var taken []time.Duration
+		outcome := Replay(script, Observation{Trace: func(at time.Duration, line string) {
+			if strings.Contains(line, "rare branch "+string(place)) {
+				taken = append(taken, at)
+			}
+		}})
+		require.Nil(t, outcome.Violation)
+		require.NotEmpty(t, taken)
+		require.LessOrEqual(t, len(taken), config.Members())
+		require.GreaterOrEqual(t, taken[0], from)
+	}
+}
+
 func TestTurnsAreWrittenAndRead(t *testing.T) {
 	for _, d := range []Decision{
 		{Branch: &Branch{Member: 2, Place: rare.HoldAcks, Index: 7}},
+		{Branch: &Branch{Member: 2, Place: rare.HoldAcks, From: 1500 * time.Microsecond}},
 		{Stage: &SlowStage{Member: 3, Stage: "commit", Index: 9, By: 1500 * time.Microsecond}},
 	} {
 		read, err := parseDecision(d.String())
@@ -66,6 +95,7 @@ func TestTurnsAreWrittenAndRead(t *testing.T) {
 	}
 	for line, want := range map[string]string{
 		"rare member 2 place nowhere time 7":                 `unknown place "nowhere"`,
+		"rare member 2 place hold-acks from noon":            `"noon" is no moment`,
 		"slow-stage member 2 stage lunch time 7 by 1ms":      `unknown stage "lunch"`,
 		"slow-stage member 2 stage commit time 7 by a while": "invalid duration",
 	} {
