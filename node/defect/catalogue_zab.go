@@ -95,7 +95,7 @@ var zabCatalogue = []Description{
 			"That makes a quorum: the leader serves, and a client reads <1,4>. The follower crashes before UPTODATE reaches " +
 			"it, and the leader dies. The follower and the third server elect one another without <1,4>.",
 		Guarantees: []string{"durability", "linearizable"},
-		Inside:     []string{"committed-durable", "committed-agree", "one-log"},
+		Inside:     []string{"committed-durable", "committed-agree", "one-log", "epoch-has-history"},
 		Workloads:  []string{"register", "set"}, Nemeses: []string{"kill-leader"}, SimulatorOnly: true,
 	},
 	{
@@ -125,7 +125,7 @@ var zabCatalogue = []Description{
 			"at once. C serves, and a client reads <1,4>. A dies before its log is flushed, then C. A and B elect A, which is " +
 			"in epoch 2 and does not have <1,4>: what was read is gone.",
 		Guarantees: []string{"durability", "linearizable"},
-		Inside:     []string{"committed-durable", "committed-agree", "one-log"},
+		Inside:     []string{"committed-durable", "committed-agree", "one-log", "epoch-has-history"},
 		Workloads:  []string{"register", "set"}, Nemeses: []string{"power-loss"}, NeedsPowerLoss: true, SimulatorOnly: true,
 	},
 	{
@@ -147,7 +147,7 @@ var zabCatalogue = []Description{
 			"leader that does not have it may already have sent other transactions. A restart brings the proposal to life. In " +
 			"a second report it ended a session, whose ephemeral znode was left on one server of three.",
 		Guarantees: []string{"convergence", "durability", "ephemerals"},
-		Inside:     []string{"one-log", "zxids-rise", "committed-agree", "same-tree", "committed-durable"},
+		Inside:     []string{"one-log", "zxids-rise", "committed-agree", "same-tree", "committed-durable", "serves-history"},
 		Workloads:  []string{"register", "set", "lock"}, Nemeses: []string{"partition-leader"}, SimulatorOnly: true,
 	},
 	{
@@ -157,7 +157,7 @@ var zabCatalogue = []Description{
 			"tree, with <1,5>, before anybody has followed it. The others go on without it, and tell it to truncate to <1,4>. " +
 			"It cuts its log and reads its newest snapshot back: <1,5> lives on, on this server alone.",
 		Guarantees: []string{"convergence", "session-order"},
-		Inside:     []string{"same-tree", "one-log", "zxids-rise", "serves-history", "committed-agree"},
+		Inside:     []string{"same-tree", "one-log", "zxids-rise", "serves-history", "committed-agree", "recovers"},
 		Workloads:  []string{"register", "set"}, Nemeses: []string{"partition-leader"}, NeedsSilence: true, SimulatorOnly: true,
 	},
 	{
