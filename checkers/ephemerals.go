@@ -109,7 +109,7 @@ func (j *ephemeralJudge) event(e history.Event) {
 	switch e.Kind {
 	case history.Call:
 		if e.Request != nil {
-			j.asked(e.Request)
+			noteDeletes(j.memory, j.deletes, e.Request)
 		}
 	case history.FaultOn, history.FaultOff:
 		j.restless = e.Time
@@ -130,17 +130,6 @@ func (j *ephemeralJudge) event(e history.Event) {
 		if e.Node != nil && e.Node.Stat.EphemeralOwner != 0 {
 			j.final(e)
 		}
-	}
-}
-
-// asked notes what somebody asked to delete.
-func (j *ephemeralJudge) asked(r *history.Request) {
-	const each = 60 // bytes that a path costs beside its name
-	if r.Kind == history.Delete && !j.deletes[r.Path] && j.memory.take(each+len(r.Path)) {
-		j.deletes[r.Path] = true
-	}
-	for i := range r.Parts {
-		j.asked(&r.Parts[i])
 	}
 }
 

@@ -154,3 +154,14 @@ func (s *memberSet) add(member int) {
 }
 
 func (s memberSet) has(member int) bool { return s&(1<<member) != 0 }
+
+// noteDeletes notes the paths that a request asks to delete, by itself or in a multi, as far as the memory goes.
+func noteDeletes(m *memory, paths map[string]bool, r *history.Request) {
+	const each = 60 // bytes that a path costs beside its name
+	if r.Kind == history.Delete && !paths[r.Path] && m.take(each+len(r.Path)) {
+		paths[r.Path] = true
+	}
+	for i := range r.Parts {
+		noteDeletes(m, paths, &r.Parts[i])
+	}
+}

@@ -58,7 +58,7 @@ func (j *sequenceJudge) event(history.Event) {}
 
 func (j *sequenceJudge) operation(op operation) {
 	if op.result.Outcome == history.Unknown {
-		j.doubt(op.request)
+		noteDeletes(j.memory, j.doubtful, op.request)
 	}
 	if !op.ok() {
 		return
@@ -71,17 +71,6 @@ func (j *sequenceJudge) operation(op operation) {
 		if i < len(op.result.Parts) {
 			j.note(op, &op.request.Parts[i], &op.result.Parts[i], i)
 		}
-	}
-}
-
-// doubt notes what may have been deleted.
-func (j *sequenceJudge) doubt(r *history.Request) {
-	const each = 60 // bytes that a path costs beside its name
-	if r.Kind == history.Delete && !j.doubtful[r.Path] && j.memory.take(each+len(r.Path)) {
-		j.doubtful[r.Path] = true
-	}
-	for i := range r.Parts {
-		j.doubt(&r.Parts[i])
 	}
 }
 
