@@ -424,3 +424,36 @@ func TestTheStartOfAnEpochIsNoTransaction(t *testing.T) {
 	s.op(1, 60, 70, set("b"), done(epoch+1, 2, "b")).op(2, 80, 90, sync, at(done(last, 1, "a"), epoch))
 	require.Equal(t, Violation, judgeAlone(t, "linearizable", s, Options{}).Verdict)
 }
+
+// Members that were snapshots' receivers in different epochs answer at different starts, and nothing was
+// written between them: whatever order the answers come in.
+func TestStartsOfEpochsWithNothingBetweenThem(t *testing.T) {
+	const last, second, third, fourth = 1<<32 + 5, 2 << 32, 3 << 32, 4 << 32
+	sync := ask(history.SyncGet)
+	missing := func(zxid int64) history.Result { return refused(zxid, "NoNode") }
+
+	// Found by seed 203613: no transaction at all was seen.
+	empty := (&script{}).op(1, 0, 10, sync, missing(third)).op(2, 20, 30, sync, missing(second))
+	require.Equal(t, Valid, judgeAlone(t, "linearizable", empty, Options{}).Verdict)
+
+	value := func(zxid int64) history.Result { return at(done(last, 1, "a"), zxid) }
+	for name, zxids := range map[string][]int64{
+		"downwards":          {fourth, third, second, last},
+		"past what is below": {second, fourth, third, fourth, last},
+		"the last is unsure": {second, last, third, second},
+	} {
+		s := (&script{}).op(1, 0, 5, create("0"), done(1, 0, "0")).op(1, 6, 10, set("a"), done(last, 1, "a"))
+		for i, zxid := range zxids {
+			s.op(i%2+1, 20+20*i, 30+20*i, sync, value(zxid))
+		}
+		require.Equal(t, Valid, judgeAlone(t, "linearizable", s, Options{}).Verdict, name)
+	}
+
+	// A write of the second epoch stands between the starts: who answers below it answers too late.
+	late := (&script{}).
+		op(1, 0, 5, create("0"), done(last, 0, "0")).
+		op(1, 10, 20, set("a"), done(second+1, 1, "a")).
+		op(1, 30, 40, sync, at(done(second+1, 1, "a"), third)).
+		op(2, 50, 60, sync, at(done(last, 0, "0"), second))
+	require.Equal(t, Violation, judgeAlone(t, "linearizable", late, Options{}).Verdict)
+}

@@ -315,48 +315,56 @@ func (m *move) makesEphemeral() bool {
 	return isEphemeral(*m.request) || slices.ContainsFunc(m.request.Parts, isEphemeral)
 }
 
-// levelEpochStarts gives answers at the start of an epoch the zxid of the last transaction before it, if
-// it is known which one that is. A new leader answers at the start of its epoch, which is no
-// transaction's zxid, while its followers still answer at the last transaction: both have seen the
-// same. That a transaction was the last is known if something was answered at its zxid that was called
-// after an answer at the start of the epoch; otherwise a write of unknown outcome may stand between.
+// levelEpochStarts gives answers at the start of an epoch the lowest zxid that is known to be of the same
+// state: that of the last transaction before it, or of an earlier epoch's start. A new leader answers at the
+// start of its epoch, which is no transaction's zxid, while its followers still answer at what they had:
+// both have seen the same. That is known if something was answered there that was called after an answer
+// at the start of the epoch; otherwise a write of unknown outcome may stand between.
 func (j *linearizableJudge) levelEpochStarts() {
-	const counter = 1<<32 - 1
 	first := map[int64]time.Duration{} // the first answer at the start of an epoch
-	var seen []int64                   // zxids of transactions
+	transactions := []int64{0}
 	for _, m := range j.moves {
 		switch {
-		case m.zxid&counter != 0:
-			seen = append(seen, m.zxid)
+		case isTransaction(m.zxid):
+			transactions = append(transactions, m.zxid)
 		case m.zxid != 0:
 			if ret, known := first[m.zxid]; !known || m.ret < ret {
 				first[m.zxid] = m.ret
 			}
 		}
 	}
-	if len(first) == 0 {
-		return
-	}
-	slices.Sort(seen)
-	last := map[int64]int64{}     // transaction before the start of an epoch
-	starts := map[int64][]int64{} // the epochs that a transaction may be the last before
-	for epoch := range first {
-		if before, _ := slices.BinarySearch(seen, epoch); before > 0 {
-			zxid := seen[before-1]
-			last[epoch], starts[zxid] = zxid, append(starts[zxid], epoch)
+	slices.Sort(transactions)
+	starts := slices.Sorted(maps.Keys(first))
+	level := map[int64]int64{}
+	for i, start := range starts {
+		before, _ := slices.BinarySearch(transactions, start)
+		level[start] = j.lowestAfter(first[start], transactions[before-1], start)
+		// What lies between two zxids of the same state is of that state too.
+		for k := i - 1; k >= 0 && starts[k] > level[start]; k-- {
+			level[starts[k]] = min(level[starts[k]], level[start])
 		}
 	}
-	sure := map[int64]bool{}
-	for _, m := range j.moves {
-		for _, epoch := range starts[m.zxid] {
-			sure[epoch] = sure[epoch] || m.call > first[epoch]
+	for _, start := range starts { // upwards: what is below is final
+		if lower, known := level[level[start]]; known {
+			level[start] = lower
 		}
 	}
 	for _, m := range j.moves {
-		if sure[m.zxid] {
-			m.zxid = last[m.zxid]
+		if lower, known := level[m.zxid]; known {
+			m.zxid = lower
 		}
 	}
+}
+
+// lowestAfter returns the lowest zxid, from one zxid to another, of an answer to what was called after a time.
+func (j *linearizableJudge) lowestAfter(when time.Duration, from, to int64) int64 {
+	lowest := to
+	for _, m := range j.moves {
+		if m.zxid != 0 && m.zxid >= from && m.zxid < lowest && m.call > when {
+			lowest = m.zxid
+		}
+	}
+	return lowest
 }
 
 func (p *partition) add(m *move) {
