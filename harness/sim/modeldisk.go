@@ -287,18 +287,18 @@ func (d *modelDisk) carryOut(operation disk.Operation) disk.Result {
 	return result
 }
 
-// truncate removes what is newer than zxid, if there is something to go back to.
+// truncate removes what is newer than zxid, if what is left ends there.
 func (d *modelDisk) truncate(zxid int64) disk.Result {
 	keep := 0
 	for keep < len(d.pictures) && d.pictures[keep].zxid <= zxid {
 		keep++
 	}
-	if keep == 0 {
+	entries := sort.Search(len(d.log), func(i int) bool { return d.log[i].Zxid > zxid })
+	if keep == 0 || (d.pictures[keep-1].zxid != zxid && (entries == 0 || d.log[entries-1].Zxid != zxid)) {
 		return disk.Result{Err: disk.ErrNothingBefore}
 	}
 	newer := d.pictures[keep:]
-	d.pictures = d.pictures[:keep]
-	d.log = d.log[:sort.Search(len(d.log), func(i int) bool { return d.log[i].Zxid > zxid })]
+	d.pictures, d.log = d.pictures[:keep], d.log[:entries]
 	d.synced, d.last = len(d.log), d.found()
 	state := d.state()
 	if d.world.defects.On(defect.SnapshotUncommitted) {

@@ -74,6 +74,12 @@ func planByRules(peer int64, history *History, logged []disk.Entry) syncPlan {
 	case peer == newest: // rule 2
 		return syncPlan{op: jute.PacketDiff, zxid: peer}
 	case peer > newest && Counter(peer) != 0: // rule 3
+		if Counter(newest) == 0 {
+			// No transaction has the start of an epoch as its zxid: a leader stands there that got a snapshot.
+			// Apache's learners keep the transaction after a cut that they do not find, and yet say
+			// that they stand at it (FileTxnLog.truncate).
+			return snapPlan
+		}
 		return syncPlan{op: jute.PacketTrunc, zxid: newest}
 	case oldest <= peer && peer <= newest: // rule 4
 		return planFrom(peer, history.After(oldest-1), newest)

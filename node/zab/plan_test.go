@@ -69,6 +69,7 @@ func TestPlanSync(t *testing.T) {
 		{name: "rule 3: more than anyone has", history: "1.1-1.3", peer: "1.5", want: "TRUNC 1.3"},
 		{name: "rule 3: of a later epoch", history: "1.1-1.3", peer: "2.1", want: "TRUNC 1.3"},
 		{name: "rule 3: the start of an epoch cannot be cut off", history: "1.1-1.3", peer: "2.0", want: "SNAP"},
+		{name: "rule 3: no log can be cut to the start of an epoch", end: "2.0", peer: "2.1", want: "SNAP"},
 		{name: "rule 4: some are missing", history: "1.1-1.3,2.1", peer: "1.2", want: "DIFF 2.1 1.3 2.1"},
 		{name: "rule 4: the oldest is just there", history: "1.4-1.6", peer: "1.4", want: "DIFF 1.6 1.5 1.6"},
 		{name: "rule 4: the start of an epoch", history: "1.1-1.3,2.1-2.2", peer: "2.0", want: "DIFF 2.2 2.1 2.2"},

@@ -246,20 +246,18 @@ func (d *Disk) failure(kind disk.Kind) error {
 	return d.failed
 }
 
-// truncate removes what is newer than zxid, if there is something to go back to.
+// truncate removes what is newer than zxid, if what is left ends there.
 func (d *Disk) truncate(zxid int64) disk.Result {
 	keep := 0
 	for keep < len(d.pictures) && d.pictures[keep].zxid <= zxid {
 		keep++
 	}
-	if keep == 0 {
+	entries := sort.Search(len(d.log), func(i int) bool { return d.log[i].Zxid > zxid })
+	if keep == 0 || (d.pictures[keep-1].zxid != zxid && (entries == 0 || d.log[entries-1].Zxid != zxid)) {
 		return disk.Result{Err: disk.ErrNothingBefore}
 	}
 	newer := d.pictures[keep:]
-	d.pictures = d.pictures[:keep]
-	for len(d.log) > 0 && d.log[len(d.log)-1].Zxid > zxid {
-		d.log = d.log[:len(d.log)-1]
-	}
+	d.pictures, d.log = d.pictures[:keep], d.log[:entries]
 	d.synced = len(d.log)
 	if d.world.options.Defects.On(defect.SnapshotUncommitted) {
 		d.pictures = append(d.pictures, newer...)
