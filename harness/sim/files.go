@@ -239,16 +239,20 @@ func (f *fileSystem) clone() *fileSystem {
 	return c
 }
 
-// unsynced names something of a kind of files that a loss of power could take away, or is empty.
+// unsynced names something of a kind of files that a loss of power could take away, or is empty. A snapshot
+// that was given up while the disk failed may lie there under its unfinished name: it counts for nothing.
 func (f *fileSystem) unsynced(kind fileKind) string {
+	counts := func(name string) bool {
+		return kindOfFile(name) == kind && !strings.HasPrefix(path.Base(name), "unfinished.")
+	}
 	for _, change := range f.changes {
-		if change.inode != nil && kindOfFile(change.name) == kind {
+		if change.inode != nil && counts(change.name) {
 			return "the name of " + change.name
 		}
 	}
 	left := ""
 	for name, file := range f.names { // any order: the first by name is wanted
-		if len(file.patches) > 0 && kindOfFile(name) == kind && (left == "" || name < left) {
+		if len(file.patches) > 0 && counts(name) && (left == "" || name < left) {
 			left = name
 		}
 	}
