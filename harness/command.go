@@ -45,6 +45,8 @@ func (p Plan) rerun() string {
 	flag(p.Defect != "", "--defect", p.Defect)
 	flag(p.Hush, "--hush")
 	flag(p.TickTime != DefaultTickTime, "--tick-time", p.TickTime)
+	flag(p.InitLimit != DefaultInitLimit, "--init-limit", p.InitLimit)
+	flag(p.SyncLimit != DefaultSyncLimit, "--sync-limit", p.SyncLimit)
 	for _, name := range ensemble.SortedNames(p.Properties) {
 		words = append(words, "--property", property(name, p.Properties[name]))
 	}
@@ -52,6 +54,7 @@ func (p Plan) rerun() string {
 	flag(p.CheckTime != DefaultCheckTime, "--check-time", p.CheckTime)
 	flag(p.CheckMemory != DefaultCheckMemory, "--check-memory", p.CheckMemory)
 	flag(p.Out != DefaultOut, "--out", p.Out)
+	flag(p.Name != p.defaultName(), "--name", p.Name)
 	return Command(words...)
 }
 

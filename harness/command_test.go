@@ -17,13 +17,13 @@ func TestRerunNamesEveryChoice(t *testing.T) {
 	plan, err := Plan{
 		Members: 5, Observers: 1, Seed: 9, Defect: "keep-ephemerals", StrictSync: true, TickTime: time.Second,
 		Hush: true, Properties: map[string]string{"snapCount": "50"}, CheckTime: time.Minute, CheckMemory: 1 << 30,
-		Out: "my runs", Program: "bin/ordeal",
+		InitLimit: 20, SyncLimit: 8, Out: "my runs", Name: "nightly", Program: "bin/ordeal",
 	}.resolve()
 	require.NoError(t, err)
 	require.Equal(t, "bin/ordeal run --implementation node --members 5 --observers 1 --driver auto --workload lock"+
 		" --nemesis kill-leader --duration 30s --clients 12 --rate 400/s --seed 9 --defect keep-ephemerals"+
-		" --hush --tick-time 1s --property snapCount=50 --strict-sync --check-time 1m0s --check-memory 1073741824"+
-		" --out 'my runs'", plan.rerun())
+		" --hush --tick-time 1s --init-limit 20 --sync-limit 8 --property snapCount=50 --strict-sync --check-time 1m0s --check-memory 1073741824"+
+		" --out 'my runs' --name nightly", plan.rerun())
 }
 
 func TestCheckSaysHowItIsRepeated(t *testing.T) {

@@ -281,7 +281,10 @@ func (p *Plan) checkBounds() error {
 	case p.TickTime < TickTimeMin || p.TickTime > TickTimeMax:
 		return usage("--tick-time %v: want %v to %v", p.TickTime, TickTimeMin, TickTimeMax)
 	case p.InitLimit < 1 || p.SyncLimit < 1:
-		return usage("initLimit %d, syncLimit %d: both must be at least 1 tick", p.InitLimit, p.SyncLimit)
+		return usage("--init-limit %d, --sync-limit %d: both must be at least 1 tick", p.InitLimit, p.SyncLimit)
+	}
+	if err := results.CheckName(p.Name); err != nil {
+		return usage("--name: %v", err)
 	}
 	return checkBudget(p.CheckTime, p.CheckMemory)
 }

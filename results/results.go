@@ -114,12 +114,20 @@ func Name(text string) string {
 	return name
 }
 
+// CheckName refuses a name that no run's folder can have.
+func CheckName(name string) error {
+	if !nameForm.MatchString(name) || name == Latest {
+		return fmt.Errorf("a run cannot be named %q: use letters, digits, '.', '_', '+' and '-', and not %q", name, Latest)
+	}
+	return nil
+}
+
 // Create makes root/name/time/, the time being when the run started, with its members' folder, and
 // points the links named latest at it. Two runs of one name that start in the same second get folders
 // of their own.
 func Create(root, name string, started time.Time) (*Folder, error) {
-	if !nameForm.MatchString(name) || name == Latest {
-		return nil, fmt.Errorf("a run cannot be named %q: use letters, digits, '.', '_', '+' and '-', and not %q", name, Latest)
+	if err := CheckName(name); err != nil {
+		return nil, err
 	}
 	parent := filepath.Join(root, name)
 	if err := os.MkdirAll(parent, 0o755); err != nil {

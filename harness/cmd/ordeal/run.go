@@ -66,11 +66,14 @@ third time ends the program as it stands, and leaves the rest to ordeal clean.`,
 	f.BoolVar(&plan.Hush, "hush", false, "let the load fall silent while faults are on: what a recovery did wrong is not hidden by the next write")
 	f.Uint64Var(&plan.Seed, "seed", 0, "seed of all choices (default: drawn, and printed)")
 	f.StringVar(&plan.Out, "out", harness.DefaultOut, "folder for stored runs")
+	f.StringVar(&plan.Name, "name", "", "name of the run's folder in it (default: what is run, and what is done to it)")
 	f.StringVar(&plan.Defect, "defect", "", "bug to plant in our node (see ordeal defects); brings its own workload and nemesis")
 	f.DurationVar(&plan.CheckTime, "check-time", harness.DefaultCheckTime, checkTimeUsage)
 	f.Int64Var(&plan.CheckMemory, "check-memory", harness.DefaultCheckMemory, checkMemoryUsage)
 	addStrictFlags(command, &plan.StrictSync, &plan.StrictDisk)
 	f.DurationVar(&plan.TickTime, "tick-time", harness.DefaultTickTime, "ZooKeeper's tickTime")
+	f.IntVar(&plan.InitLimit, "init-limit", harness.DefaultInitLimit, "ZooKeeper's initLimit, in ticks")
+	f.IntVar(&plan.SyncLimit, "sync-limit", harness.DefaultSyncLimit, "ZooKeeper's syncLimit, in ticks")
 	f.StringToStringVar(&plan.Properties, "property", nil, "line for every member's zoo.cfg: name=value")
 	f.BoolVar(&flags.json, "json", false, "print the verdict document alone on stdout")
 	f.BoolVarP(&flags.verbose, "verbose", "v", false, "log what the harness does")
@@ -80,7 +83,7 @@ third time ends the program as it stands, and leaves the rest to ordeal clean.`,
 
 // refuseZeros refuses a zero that was typed: a plan takes it for the default.
 func refuseZeros(command *cobra.Command) error {
-	for _, name := range []string{"members", "duration", "clients", "tick-time", "check-time", "check-memory"} {
+	for _, name := range []string{"members", "duration", "clients", "tick-time", "init-limit", "sync-limit", "check-time", "check-memory"} {
 		flag := command.Flags().Lookup(name)
 		if flag == nil || !flag.Changed {
 			continue
