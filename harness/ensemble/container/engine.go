@@ -72,6 +72,11 @@ func connect(ctx context.Context) (*testcontainers.DockerClient, error) {
 	if err != nil {
 		return nil, noEngine(err)
 	}
+	// The library goes on to other places where it finds nobody at the one that it was told of.
+	if asked := os.Getenv(client.EnvOverrideHost); asked != "" && asked != engine.DaemonHost() {
+		err := fmt.Errorf("%s is %s, but the engine that answers is at %s: unset the first to use it", client.EnvOverrideHost, asked, engine.DaemonHost())
+		return nil, errors.Join(err, engine.Close())
+	}
 	if remoteHost(engine.DaemonHost()) == "" && os.Getenv(hostSwitch) == "" {
 		if err := os.Setenv(hostSwitch, loopback); err != nil {
 			return nil, errors.Join(err, engine.Close())
