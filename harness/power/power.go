@@ -6,6 +6,7 @@ package power
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -100,6 +101,9 @@ type Row struct {
 	Verdicts   map[checkers.Verdict]int
 	Seconds    []float64
 	Wrong      []Wrong
+	// Refused says why there is no run: the plan makes no sense, as the loss of power does not to members that
+	// keep un-synced bytes. Nothing was measured then, and nothing is wrong.
+	Refused string
 }
 
 // Wrong is a run that did not end as it should.
@@ -109,7 +113,8 @@ type Wrong struct {
 	Rerun   string // a command that repeats it, as far as real time lets it
 }
 
-// Enough tells whether the row meets its target. A row without a run has shown nothing.
+// Enough tells whether the row meets its target. A row without a run has shown nothing; one that is Refused has
+// no target.
 func (r Row) Enough() bool {
 	if r.Runs == 0 {
 		return false
@@ -151,12 +156,17 @@ func Measure(ctx context.Context, options Options) ([]Row, error) {
 			}
 			started := time.Now()
 			verdict, err := harness.Run(ctx, job.plan)
-			if err != nil {
-				return fmt.Errorf("%s: %w", rows[job.row].Name, err)
-			}
 			took := time.Since(started)
 			mu.Lock()
 			defer mu.Unlock()
+			var refusal harness.UsageError
+			if len(options.Ensembles) > 0 && errors.As(err, &refusal) {
+				rows[job.row].Refused = refusal.Error()
+				return nil
+			}
+			if err != nil {
+				return fmt.Errorf("%s: %w", rows[job.row].Name, err)
+			}
 			rows[job.row].add(job, verdict, took)
 			options.Done(rows[job.row].Name, string(verdict.Verdict), took)
 			return nil

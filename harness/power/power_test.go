@@ -113,3 +113,15 @@ func TestEnough(t *testing.T) {
 		t.Run(name, func(t *testing.T) { require.Equal(t, c.enough, c.row.Enough()) })
 	}
 }
+
+// A plan that makes no sense is no run that went wrong, and does not end the others.
+func TestARefusedPlanIsLeftOut(t *testing.T) {
+	apache := []ensemble.Implementation{ensemble.Apache, ensemble.Apache, ensemble.Apache}
+	rows, err := Measure(t.Context(), Options{
+		Ensembles: [][]ensemble.Implementation{apache}, Nemeses: []string{"power-loss"}, Seeds: 2, Out: t.TempDir(),
+	})
+	require.NoError(t, err)
+	require.Len(t, rows, 1)
+	require.Zero(t, rows[0].Runs)
+	require.Contains(t, rows[0].Refused, "--nemesis power-loss can do nothing to 3 members of apache")
+}

@@ -52,18 +52,25 @@ seed, and print how many runs were valid; make mixed does it for members of our 
 			ctx, stop := cancelled(command.Context(), command.ErrOrStderr(), "interrupted: cleaning up the runs under way")
 			defer stop()
 			rows, err := power.Measure(ctx, options)
-			enough := true
+			enough, measured := true, false
 			printed := table(command.OutOrStdout(), func(line func(...string)) {
 				line("what", "right", "runs", "named by", "median s", "")
 				for _, row := range rows {
 					mark := "enough"
-					if !row.Enough() {
+					switch {
+					case row.Refused != "":
+						mark = "left out"
+					case !row.Enough():
 						mark, enough = "NOT ENOUGH", false
 					}
+					measured = measured || row.Runs > 0
 					line(row.Name, fmt.Sprint(row.Right), fmt.Sprint(row.Runs), named(row.Guarantees), fmt.Sprintf("%.0f", row.MedianSeconds()), mark)
 				}
 			})
 			for _, row := range rows {
+				if row.Refused != "" {
+					fmt.Fprintf(command.ErrOrStderr(), "left out: %s: %s\n", row.Name, row.Refused)
+				}
 				for _, wrong := range row.Wrong {
 					fmt.Fprintf(command.ErrOrStderr(), "not as it should be: %s: %s: %s\nrepeat it: %s\n", row.Name, wrong.Why, wrong.Results, wrong.Rerun)
 				}
@@ -73,6 +80,8 @@ seed, and print how many runs were valid; make mixed does it for members of our 
 				return err
 			case printed != nil:
 				return printed
+			case !measured:
+				return exit{exitUsage, "nothing was measured: every plan was refused"}
 			case !enough:
 				return exit{exitViolation, complaint(options)}
 			}
