@@ -104,7 +104,8 @@ func (s *Session) requestOverdue() bool {
 
 // reply takes a frame of an attached session. An error makes the connection useless.
 func (s *Session) reply(frame []byte) error {
-	decoder := jute.NewDecoder(frame)
+	decoder := &s.decoder
+	decoder.Reset(frame)
 	var header jute.ReplyHeader
 	header.Decode(decoder)
 	if err := decoder.Err(); err != nil {

@@ -97,6 +97,9 @@ type Session struct {
 	watches  watchTable
 
 	ready Ready
+	// encoder and decoder are for one frame each: on the stack they cannot be, since methods of interfaces see them.
+	encoder jute.Encoder
+	decoder jute.Decoder
 }
 
 // operation is one request from its submission to its outcome.
@@ -406,7 +409,8 @@ func (s *Session) send(header jute.RequestHeader, body jute.Record) {
 
 func (s *Session) sendRecords(records ...jute.Record) {
 	start := len(s.ready.Send)
-	e := jute.NewEncoder(s.ready.Send)
+	e := &s.encoder
+	e.Reset(s.ready.Send)
 	e.Int(0)
 	for _, r := range records {
 		r.Encode(e)

@@ -59,37 +59,43 @@ const (
 )
 
 // EncodeACLs appends a vector of ACLs; nil is encoded as count -1.
-func EncodeACLs(e *Encoder, v []ACL) { encodeVector(e, v) }
-
-// DecodeACLs reads a vector of ACLs; nil for count -1.
-func DecodeACLs(d *Decoder) []ACL { return decodeVector[ACL](d, aclSizeMin) }
-
-func encodeVector[T Record](e *Encoder, v []T) {
-	if v == nil {
-		e.Int(-1)
-		return
-	}
-	e.Int(int32(len(v)))
+func EncodeACLs(e *Encoder, v []ACL) {
+	e.count(len(v), v == nil)
 	for i := range v {
 		v[i].Encode(e)
 	}
 }
 
-// decodeVector reads a count and that many records. The first allocation is bounded, so that a
-// hostile count on a stream costs no memory before its elements arrive.
-func decodeVector[T any, P interface {
-	*T
-	Decodable
-}](d *Decoder, sizeMin int) []T {
-	n := d.Count(sizeMin)
+// DecodeACLs reads a vector of ACLs; nil for count -1.
+func DecodeACLs(d *Decoder) []ACL {
+	n := d.Count(aclSizeMin)
 	if n < 0 {
 		return nil
 	}
-	v := make([]T, 0, min(n, 1024))
-	for i := 0; i < n && d.Err() == nil; i++ {
-		var element T
-		P(&element).Decode(d)
-		v = append(v, element)
+	v := make([]ACL, 0, min(n, vectorRoom))
+	for i := 0; i < n && d.err == nil; i++ {
+		v = append(v, ACL{})
+		v[i].Decode(d)
+	}
+	return v
+}
+
+func encodeIDs(e *Encoder, v []Id) {
+	e.count(len(v), v == nil)
+	for i := range v {
+		v[i].Encode(e)
+	}
+}
+
+func decodeIDs(d *Decoder) []Id {
+	n := d.Count(idSizeMin)
+	if n < 0 {
+		return nil
+	}
+	v := make([]Id, 0, min(n, vectorRoom))
+	for i := 0; i < n && d.err == nil; i++ {
+		v = append(v, Id{})
+		v[i].Decode(d)
 	}
 	return v
 }

@@ -19,6 +19,8 @@ var ErrTruncated = errors.New("jute: record ends early")
 
 // Decoder reads jute primitives, from a byte slice or from a stream. The first error sticks: every
 // later read returns a zero value, and Err tells what went wrong.
+//
+// One that only concrete types' Decode methods see stays off the heap: take must let nothing of it escape.
 type Decoder struct {
 	data     []byte
 	offset   int
@@ -26,7 +28,7 @@ type Decoder struct {
 	maxField int
 	maxTotal int // what may still be read; negative for everything
 	err      error
-	scratch  [8]byte
+	scratch  []byte // of a stream
 }
 
 // NewDecoder reads from data. Buffers that it returns share data's memory. A field may be as long as
@@ -35,10 +37,18 @@ func NewDecoder(data []byte) *Decoder {
 	return &Decoder{data: data, maxField: max(MaxFieldDefault, len(data)), maxTotal: -1}
 }
 
+// Reset makes a decoder, which may be a zero one, read from data as one of NewDecoder does.
+func (d *Decoder) Reset(data []byte) {
+	*d = Decoder{data: data, maxField: max(MaxFieldDefault, len(data)), maxTotal: -1}
+}
+
+// scratchSize is the length of the longest primitive in bytes.
+const scratchSize = 8
+
 // NewStreamDecoder reads from stream exactly what is asked for and not a byte more. Give it a
 // buffered reader.
 func NewStreamDecoder(stream io.Reader) *Decoder {
-	return &Decoder{stream: stream, maxField: MaxFieldDefault, maxTotal: -1}
+	return &Decoder{stream: stream, maxField: MaxFieldDefault, maxTotal: -1, scratch: make([]byte, scratchSize)}
 }
 
 // SetMaxField bounds the length of a single string or buffer, in bytes.
@@ -201,13 +211,17 @@ func (d *Decoder) Count(sizeMin int) int {
 	return n
 }
 
+// vectorRoom is for how many elements room is made at first, so that a hostile count on a stream costs no memory
+// before its elements arrive.
+const vectorRoom = 1024
+
 // Strings reads a vector of strings; nil for count -1.
 func (d *Decoder) Strings() []string {
 	n := d.Count(4)
 	if n < 0 {
 		return nil
 	}
-	v := make([]string, 0, min(n, 1024))
+	v := make([]string, 0, min(n, vectorRoom))
 	for i := 0; i < n && d.err == nil; i++ {
 		v = append(v, d.String())
 	}

@@ -12,6 +12,9 @@ type Encoder struct {
 // NewEncoder returns an encoder that appends to buffer, which may be nil.
 func NewEncoder(buffer []byte) *Encoder { return &Encoder{buffer: buffer} }
 
+// Reset makes the encoder append to buffer from now on.
+func (e *Encoder) Reset(buffer []byte) { e.buffer = buffer }
+
 // Bytes returns everything encoded so far. It shares memory with the encoder.
 func (e *Encoder) Bytes() []byte { return e.buffer }
 
@@ -55,13 +58,17 @@ func (e *Encoder) Buffer(v []byte) {
 // Raw appends bytes without a length.
 func (e *Encoder) Raw(v []byte) { e.buffer = append(e.buffer, v...) }
 
+// count appends the number of elements of a vector.
+func (e *Encoder) count(n int, null bool) {
+	if null {
+		n = -1
+	}
+	e.Int(int32(n))
+}
+
 // Strings appends a vector of strings; nil is encoded as count -1.
 func (e *Encoder) Strings(v []string) {
-	if v == nil {
-		e.Int(-1)
-		return
-	}
-	e.Int(int32(len(v)))
+	e.count(len(v), v == nil)
 	for _, s := range v {
 		e.String(s)
 	}

@@ -37,7 +37,7 @@ func DecodePayload(payload []byte) (TxnHeader, Txn, *TxnDigest, error) {
 		return header, nil, nil, fmt.Errorf("transaction %#x: unsupported type %d", header.Zxid, int32(header.Type))
 	}
 	if !omitsBody(header.Type, payload[d.offset:]) {
-		txn.Decode(d)
+		decodeTxn(txn, d)
 	}
 	var digest *TxnDigest
 	if d.Err() == nil && d.Remaining() > 0 {

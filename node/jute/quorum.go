@@ -75,7 +75,7 @@ func (r QuorumPacket) Encode(e *Encoder) {
 	e.Int(r.Type)
 	e.Long(r.Zxid)
 	e.Buffer(r.Data)
-	encodeVector(e, r.Authinfo)
+	encodeIDs(e, r.Authinfo)
 }
 
 // Size is the length of the encoding in bytes.
@@ -97,7 +97,7 @@ func (r *QuorumPacket) Decode(d *Decoder) {
 func (r *QuorumPacket) DecodeBehindType(d *Decoder) {
 	r.Zxid = d.Long()
 	r.Data = d.Buffer()
-	r.Authinfo = decodeVector[Id](d, idSizeMin)
+	r.Authinfo = decodeIDs(d)
 }
 
 // RevalidateRequest is the data of a learner's REVALIDATE.
@@ -229,6 +229,9 @@ func (f ForwardedRequest) Encode(e *Encoder) {
 	e.Raw(f.Body)
 }
 
+// Size is the length of the encoding in bytes.
+func (f *ForwardedRequest) Size() int { return 8 + 4 + 4 + len(f.Body) }
+
 // Decode reads the record from a slice decoder.
 func (f *ForwardedRequest) Decode(d *Decoder) {
 	f.SessionID = d.Long()
@@ -267,6 +270,10 @@ func (p PingTouches) Encode(e *Encoder) {
 
 // Decode reads the record from a slice decoder.
 func (p *PingTouches) Decode(d *Decoder) {
+	*p = nil
+	if d.Remaining() == 0 {
+		return // as most of a quiet ensemble's are
+	}
 	touches := make(PingTouches, 0, d.Remaining()/SessionTimeoutSize)
 	for d.Err() == nil && d.Remaining() > 0 {
 		var touch SessionTimeout

@@ -286,10 +286,22 @@ type WhoAmIResponse struct {
 
 // Encode appends the record.
 func (r WhoAmIResponse) Encode(e *Encoder) {
-	encodeVector(e, r.ClientInfo)
+	e.count(len(r.ClientInfo), r.ClientInfo == nil)
+	for i := range r.ClientInfo {
+		r.ClientInfo[i].Encode(e)
+	}
 }
 
 // Decode reads the record.
 func (r *WhoAmIResponse) Decode(d *Decoder) {
-	r.ClientInfo = decodeVector[ClientInfo](d, clientInfoSizeMin)
+	r.ClientInfo = nil
+	n := d.Count(clientInfoSizeMin)
+	if n < 0 {
+		return
+	}
+	r.ClientInfo = make([]ClientInfo, 0, min(n, vectorRoom))
+	for i := 0; i < n && d.err == nil; i++ {
+		r.ClientInfo = append(r.ClientInfo, ClientInfo{})
+		r.ClientInfo[i].Decode(d)
+	}
 }

@@ -85,10 +85,26 @@ type SubTxn struct {
 const subTxnSizeMin = 4 + 4
 
 // Encode appends the record.
-func (t MultiTxn) Encode(e *Encoder) { encodeVector(e, t.Txns) }
+func (t MultiTxn) Encode(e *Encoder) {
+	e.count(len(t.Txns), t.Txns == nil)
+	for i := range t.Txns {
+		t.Txns[i].Encode(e)
+	}
+}
 
 // Decode reads the record.
-func (t *MultiTxn) Decode(d *Decoder) { t.Txns = decodeVector[SubTxn](d, subTxnSizeMin) }
+func (t *MultiTxn) Decode(d *Decoder) {
+	t.Txns = nil
+	n := d.Count(subTxnSizeMin)
+	if n < 0 {
+		return
+	}
+	t.Txns = make([]SubTxn, 0, min(n, vectorRoom))
+	for i := 0; i < n && d.err == nil; i++ {
+		t.Txns = append(t.Txns, SubTxn{})
+		t.Txns[i].Decode(d)
+	}
+}
 
 // errorTxnSize is the length of an ErrorTxn in bytes.
 const errorTxnSize = 4
@@ -121,7 +137,9 @@ func (t *SubTxn) Decode(d *Decoder) {
 		// are those of the operation that it was. Seen in a log of 3.8.0; Java reads what it needs.
 		data = data[:errorTxnSize]
 	}
-	if err := Unmarshal(data, t.Txn); err != nil {
+	part := NewDecoder(data)
+	decodeTxn(t.Txn, part)
+	if err := part.Finish(); err != nil {
 		d.Fail(fmt.Errorf("part of a multi, type %s: %w", t.Type, err))
 	}
 }
@@ -152,6 +170,37 @@ func newTxn(op OpCode) Txn {
 		return &MultiTxn{}
 	}
 	return nil
+}
+
+// decodeTxn reads a transaction's body. It is a switch because a decoder that an interface's method sees has to be
+// on the heap, and every transaction is decoded by every server.
+func decodeTxn(into Txn, d *Decoder) {
+	switch txn := into.(type) {
+	case *CreateTxn:
+		txn.Decode(d)
+	case *CreateContainerTxn:
+		txn.Decode(d)
+	case *CreateTTLTxn:
+		txn.Decode(d)
+	case *DeleteTxn:
+		txn.Decode(d)
+	case *SetDataTxn:
+		txn.Decode(d)
+	case *SetACLTxn:
+		txn.Decode(d)
+	case *CheckVersionTxn:
+		txn.Decode(d)
+	case *CreateSessionTxn:
+		txn.Decode(d)
+	case *CloseSessionTxn:
+		txn.Decode(d)
+	case *ErrorTxn:
+		txn.Decode(d)
+	case *MultiTxn:
+		txn.Decode(d)
+	default:
+		panic(fmt.Sprintf("jute: no decoding of %T", into))
+	}
 }
 
 // TxnHeader stands before every transaction (protocol.md section 3), 32 bytes.

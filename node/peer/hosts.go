@@ -69,13 +69,7 @@ func (h leaderHost) Revalidate(link int64, session int64, timeoutMs int32) bool 
 	return h.server.LearnerRevalidate(pipeline.Origin(link), session, timeoutMs)
 }
 
-func (h leaderHost) Touch(touches []zab.Touch) {
-	converted := make([]pipeline.Touch, len(touches))
-	for i, touch := range touches {
-		converted[i] = pipeline.Touch(touch)
-	}
-	h.server.LearnerTouch(converted)
-}
+func (h leaderHost) Touch(touches []jute.SessionTimeout) { h.server.LearnerTouch(touches) }
 
 func (h leaderHost) GiveUp(reason string) { h.leaveReason = reason }
 
@@ -140,15 +134,11 @@ func (h learnerHost) SyncReceived()                  { h.server.SyncReceived() }
 
 func (h learnerHost) Revalidated(session int64, valid bool) { h.server.Revalidated(session, valid) }
 
-func (h learnerHost) Touches() []zab.Touch {
+func (h learnerHost) Touches() []jute.SessionTimeout {
 	if h.server == nil {
 		return nil
 	}
-	var touches []zab.Touch
-	for _, touch := range h.server.Touches() {
-		touches = append(touches, zab.Touch(touch))
-	}
-	return touches
+	return h.server.Touches()
 }
 
 func (h learnerHost) GiveUp(reason string, snapshotNeeded bool) {

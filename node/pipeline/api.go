@@ -208,12 +208,6 @@ type Forwarded struct {
 	Authinfo []jute.Id
 }
 
-// Touch tells that a session was heard of, and the timeout that it has.
-type Touch struct {
-	Session   int64
-	TimeoutMs int32
-}
-
 // Stage names a queue that is a thread in Apache's server.
 type Stage uint8
 

@@ -216,14 +216,18 @@ func (s *Server) reply(c *connection, header jute.ReplyHeader, body jute.Record)
 	if c.state == connectionClosed {
 		return
 	}
-	s.send(c, encodeReply(header, body))
+	s.send(c, encodeReply(&s.encoder, header, body))
 	if len(c.lateEvents) > 0 {
 		s.sendLateEvents(c)
 	}
 }
 
-func encodeReply(header jute.ReplyHeader, body jute.Record) []byte {
-	encoder := jute.NewEncoder(make([]byte, 0, 128))
+// replyRoom is how long a reply is likely to be at most, in bytes: most have a short path or value and a Stat.
+const replyRoom = 128
+
+// encodeReply returns the frame of a reply, which is the receiver's: the encoder is only what it is written with.
+func encodeReply(encoder *jute.Encoder, header jute.ReplyHeader, body jute.Record) []byte {
+	encoder.Reset(make([]byte, 0, replyRoom))
 	header.Encode(encoder)
 	if body != nil {
 		body.Encode(encoder)
@@ -243,7 +247,7 @@ func (s *Server) sendEvent(c *connection, frame []byte) {
 
 // notify sends a watch event.
 func (s *Server) notify(c *connection, event jute.WatcherEvent) {
-	frame := encodeReply(jute.ReplyHeader{Xid: jute.XidNotification, Zxid: -1}, event)
+	frame := encodeReply(&s.encoder, jute.ReplyHeader{Xid: jute.XidNotification, Zxid: -1}, event)
 	if s.config.Defects.On(defect.LateWatch) {
 		if len(c.lateEvents) == 0 {
 			c.lateSince = s.now.Elapsed

@@ -430,7 +430,7 @@ func TestLearnersKeepSessionsAlive(t *testing.T) {
 		}
 		p.client.send(jute.OpPing, nil)
 		touches := learner.server.Touches()
-		require.Equal(t, []Touch{{Session: p.client.session, TimeoutMs: 40_000}}, touches)
+		require.Equal(t, []jute.SessionTimeout{{SessionID: p.client.session, TimeOut: 40_000}}, touches)
 		leader.server.LearnerTouch(touches)
 		e.drain()
 	}

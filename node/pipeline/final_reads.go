@@ -13,7 +13,7 @@ import (
 // read carries out a request that is no transaction.
 func (p *finalRequestProcessor) read(r *request) (jute.Record, jute.Code) {
 	body := jute.NewRequest(r.op)
-	if body != nil && !decodeBody(r.body, body) {
+	if body != nil && !p.server.decodeBody(r.body, body) {
 		return nil, jute.MarshallingError
 	}
 	s, watcher := p.server, int64(r.connection.id)
@@ -246,7 +246,8 @@ func (s *Server) ReadNow(conn Conn, frame []byte) (reply []byte, ok bool) {
 	if !ok {
 		return nil, false
 	}
-	return encodeReply(jute.ReplyHeader{Xid: header.Xid, Zxid: s.tree.LastZxid(), Err: code}, body), true
+	var encoder jute.Encoder
+	return encodeReply(&encoder, jute.ReplyHeader{Xid: header.Xid, Zxid: s.tree.LastZxid(), Err: code}, body), true
 }
 
 // plainRead carries out a read if it is one that changes nothing.

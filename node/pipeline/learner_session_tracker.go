@@ -3,6 +3,8 @@ package pipeline
 import (
 	"cmp"
 	"slices"
+
+	"ordeal/node/jute"
 )
 
 // learnerSessionTracker remembers which sessions a follower or observer has heard of since its last
@@ -21,12 +23,15 @@ func (t *learnerSessionTracker) touch(id int64, timeoutMs int32) { t.touched[id]
 func (t *learnerSessionTracker) remove(id int64) { delete(t.touched, id) }
 
 // take returns the table, in the order of session ids, and starts a new one.
-func (t *learnerSessionTracker) take() []Touch {
-	touches := make([]Touch, 0, len(t.touched))
-	for id, timeout := range t.touched { // any order: they are sorted below
-		touches = append(touches, Touch{Session: id, TimeoutMs: timeout})
+func (t *learnerSessionTracker) take() []jute.SessionTimeout {
+	if len(t.touched) == 0 {
+		return nil
 	}
-	slices.SortFunc(touches, func(a, b Touch) int { return cmp.Compare(a.Session, b.Session) })
+	touches := make([]jute.SessionTimeout, 0, len(t.touched))
+	for id, timeout := range t.touched { // any order: they are sorted below
+		touches = append(touches, jute.SessionTimeout{SessionID: id, TimeOut: timeout})
+	}
+	slices.SortFunc(touches, func(a, b jute.SessionTimeout) int { return cmp.Compare(a.SessionID, b.SessionID) })
 	clear(t.touched)
 	return touches
 }

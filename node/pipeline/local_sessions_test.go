@@ -119,7 +119,7 @@ func TestUpgrade(t *testing.T) {
 			require.Equal(t, c.session, w.forwarded[0].Session)
 			require.Equal(t, op, w.forwarded[1].Type)
 			c.send(jute.OpPing, nil)
-			require.Equal(t, []Touch{{Session: c.session, TimeoutMs: c.timeout}}, w.server.Touches(), "the leader may know it by now")
+			require.Equal(t, []jute.SessionTimeout{{SessionID: c.session, TimeOut: c.timeout}}, w.server.Touches(), "the leader may know it by now")
 			c.receive()
 			w.propose(jute.TxnHeader{ClientID: c.session, Zxid: 1<<32 + 1, Type: jute.OpCreateSession}, &jute.CreateSessionTxn{TimeOut: c.timeout})
 			require.False(t, c.isClosed())

@@ -186,7 +186,7 @@ func (p *prepRequestProcessor) transaction(r *request) (jute.Txn, jute.Code) {
 		return nil, jute.Unimplemented // of an Apache follower, whose client waits for the outcome
 	}
 	body := jute.NewRequest(r.op)
-	if !decodeBody(r.body, body) {
+	if !p.server.decodeBody(r.body, body) {
 		return nil, jute.MarshallingError
 	}
 	switch request := body.(type) {
@@ -199,10 +199,10 @@ func (p *prepRequestProcessor) transaction(r *request) (jute.Txn, jute.Code) {
 }
 
 // decodeBody reads a request's body. Like Apache it does not mind bytes behind it.
-func decodeBody(body []byte, into jute.Decodable) bool {
-	decoder := jute.NewDecoder(body)
-	into.Decode(decoder)
-	return decoder.Err() == nil && !lacksPath(body, into)
+func (s *Server) decodeBody(body []byte, into jute.Decodable) bool {
+	s.decoder.Reset(body)
+	into.Decode(&s.decoder)
+	return s.decoder.Err() == nil && !lacksPath(body, into)
 }
 
 // lacksPath tells whether null stands where the path belongs. Apache's server stumbles over that, and
@@ -271,7 +271,7 @@ func (p *prepRequestProcessor) multi(r *request, operations []jute.MultiOp) (jut
 
 func (p *prepRequestProcessor) createSession(r *request) (jute.Txn, jute.Code) {
 	var request jute.CreateSessionRequest
-	if !decodeBody(r.body, &request) {
+	if !p.server.decodeBody(r.body, &request) {
 		return nil, jute.MarshallingError
 	}
 	p.server.tracker.track(r.session, request.TimeOut)

@@ -69,9 +69,9 @@ func (s *Server) LearnerRevalidate(origin Origin, session int64, timeoutMs int32
 }
 
 // LearnerTouch takes what rode on a learner's PING (Leader).
-func (s *Server) LearnerTouch(touches []Touch) {
+func (s *Server) LearnerTouch(touches []jute.SessionTimeout) {
 	for _, touch := range touches {
-		s.tracker.touch(touch.Session, touch.TimeoutMs)
+		s.tracker.touch(touch.SessionID, touch.TimeOut)
 	}
 }
 
@@ -162,4 +162,4 @@ func (s *Server) Revalidated(session int64, valid bool) {
 
 // Touches returns what must ride on the next PING to the leader, and starts a new table (Follower,
 // Observer).
-func (s *Server) Touches() []Touch { return s.learnerTracker.take() }
+func (s *Server) Touches() []jute.SessionTimeout { return s.learnerTracker.take() }

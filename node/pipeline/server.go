@@ -54,6 +54,10 @@ type Server struct {
 	refused refusals
 	running bool
 	stages  [3]Stage // scratch of run: those that are ready
+	// decoder and encoder are for one body each, of everything but ReadNow: on the stack they cannot be, since
+	// methods of interfaces see them.
+	decoder jute.Decoder
+	encoder jute.Encoder
 	closed  bool
 }
 

@@ -105,7 +105,7 @@ func (s *Server) setLocal(r *request) {
 // upgradeSession returns the request that makes a session global before r can be carried out; nil if
 // r needs none. Without leave to do so r is marked as refused.
 func (s *Server) upgradeSession(r *request) *request {
-	if session := s.local.sessions[r.session]; session == nil || session.closing || r.refused != jute.Ok || !wantsEphemeral(r) {
+	if session := s.local.sessions[r.session]; session == nil || session.closing || r.refused != jute.Ok || !s.wantsEphemeral(r) {
 		return nil
 	}
 	if !s.config.LocalSessionsUpgrading {
@@ -123,14 +123,14 @@ func (s *Server) upgradeSession(r *request) *request {
 }
 
 // wantsEphemeral tells whether a request creates an ephemeral znode, alone or in a multi.
-func wantsEphemeral(r *request) bool {
+func (s *Server) wantsEphemeral(r *request) bool {
 	switch r.op {
 	case jute.OpCreate, jute.OpCreate2, jute.OpMulti:
 	default:
 		return false
 	}
 	body := jute.NewRequest(r.op)
-	if !decodeBody(r.body, body) {
+	if !s.decodeBody(r.body, body) {
 		return false // which the PrepRequestProcessor will say
 	}
 	switch request := body.(type) {

@@ -363,7 +363,9 @@ func (l *Leader) request(h *learnerHandler, packet *jute.QuorumPacket) error {
 		return fmt.Errorf("%v before this leader serves", packet)
 	}
 	var request jute.ForwardedRequest
-	if err := jute.Unmarshal(packet.Data, &request); err != nil {
+	d := jute.NewDecoder(packet.Data) // not by Unmarshal, for which it would have to be on the heap
+	request.Decode(d)
+	if err := d.Finish(); err != nil {
 		return fmt.Errorf("%v: %w", packet, err)
 	}
 	l.host.Submit(h.link, Forwarded{

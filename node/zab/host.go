@@ -25,12 +25,6 @@ type Forwarded struct {
 	Authinfo []jute.Id
 }
 
-// Touch tells that a session was heard of, and the timeout that it has.
-type Touch struct {
-	Session   int64
-	TimeoutMs int32
-}
-
 // EpochDisk keeps the two epoch files. Operations are carried out in the order of the calls, behind
 // those that were asked for before, and done is called when the operation is on disk; it is not
 // called any more once the server has left the role in which it asked.
@@ -72,7 +66,7 @@ type LeaderHost interface {
 	// Revalidate answers whether a session is alive; if it is, it belongs to this learner now.
 	Revalidate(link int64, session int64, timeoutMs int32) bool
 	// Touch takes what learners heard of sessions.
-	Touch(touches []Touch)
+	Touch(touches []jute.SessionTimeout)
 	// GiveUp says that this server can lead no longer. It is called once, and nothing after it.
 	GiveUp(reason string)
 }
@@ -118,7 +112,7 @@ type LearnerHost interface {
 	SyncReceived()
 	Revalidated(session int64, valid bool)
 	// Touches is what rides on the next answer to a PING. It may be called before Synchronised.
-	Touches() []Touch
+	Touches() []jute.SessionTimeout
 
 	// GiveUp says that this server does not follow its leader any longer. snapshotNeeded asks for
 	// Config.ForceSnapshot the next time. It is called once, and nothing after it.

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ordeal/node/disk"
+	"ordeal/node/jute"
 	"ordeal/node/quorum"
 	"ordeal/node/rare"
 	"ordeal/node/tree"
@@ -132,12 +133,12 @@ func (s *leaderScript) ReadLog(zxid, sizeMax int64, done func([]disk.Entry)) {
 		done(entries)
 	}, "read the log from %s, at most %d", zxidText(zxid), sizeMax)
 }
-func (s *leaderScript) CloseLearner(link int64)     { s.say("close %d", link) }
-func (s *leaderScript) Snapshot() *tree.Snapshotter { return s.tree.Snapshot() }
-func (s *leaderScript) Commit(zxid int64)           { s.say("commit %s", zxidText(zxid)) }
-func (s *leaderScript) SyncDone(ticket uint64)      { s.say("sync %d is done", ticket) }
-func (s *leaderScript) Touch(touches []Touch)       { s.say("touch %v", touches) }
-func (s *leaderScript) GiveUp(reason string)        { s.say("give up: %s", reason) }
+func (s *leaderScript) CloseLearner(link int64)             { s.say("close %d", link) }
+func (s *leaderScript) Snapshot() *tree.Snapshotter         { return s.tree.Snapshot() }
+func (s *leaderScript) Commit(zxid int64)                   { s.say("commit %s", zxidText(zxid)) }
+func (s *leaderScript) SyncDone(ticket uint64)              { s.say("sync %d is done", ticket) }
+func (s *leaderScript) Touch(touches []jute.SessionTimeout) { s.say("touch %v", touches) }
+func (s *leaderScript) GiveUp(reason string)                { s.say("give up: %s", reason) }
 
 func (s *leaderScript) SeeMembership(next *quorum.Config) { s.say("see membership %x", next.Version) }
 

@@ -72,15 +72,10 @@ func (l *Learner) learnTransaction(packet *jute.QuorumPacket) error {
 // answerPing sends PING back with the sessions that were heard of. Its data is never null: Apache's
 // leader reads it without looking.
 func (l *Learner) answerPing(packet *jute.QuorumPacket) {
-	touches := jute.PingTouches{}
-	for _, touch := range l.host.Touches() {
-		touches = append(touches, jute.SessionTimeout{SessionID: touch.Session, TimeOut: touch.TimeoutMs})
-	}
-	data := jute.Marshal(touches)
-	if data == nil {
-		data = []byte{}
-	}
-	l.send(jute.PacketPing, packet.Zxid, data)
+	touches := jute.PingTouches(l.host.Touches())
+	e := jute.NewEncoder(make([]byte, 0, len(touches)*jute.SessionTimeoutSize))
+	touches.Encode(e)
+	l.send(jute.PacketPing, packet.Zxid, e.Bytes())
 }
 
 // Queued is the last transaction that the leader has sent. At UPTODATE it is a bound for what a tree
@@ -100,12 +95,10 @@ func (l *Learner) Forward(request Forwarded) {
 	if l.phase != learning {
 		return
 	}
-	l.host.SendToLeader(&jute.QuorumPacket{
-		Type: jute.PacketRequest, Zxid: -1, Authinfo: request.Authinfo,
-		Data: jute.Marshal(jute.ForwardedRequest{
-			SessionID: request.Session, Cxid: request.Cxid, Type: request.Type, Body: request.Body,
-		}),
-	})
+	forwarded := jute.ForwardedRequest{SessionID: request.Session, Cxid: request.Cxid, Type: request.Type, Body: request.Body}
+	e := jute.NewEncoder(make([]byte, 0, forwarded.Size()))
+	forwarded.Encode(e)
+	l.host.SendToLeader(&jute.QuorumPacket{Type: jute.PacketRequest, Zxid: -1, Authinfo: request.Authinfo, Data: e.Bytes()})
 }
 
 // Acknowledge sends ACK of a transaction that is on this server's disk.

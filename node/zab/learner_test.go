@@ -129,7 +129,7 @@ func (s *learnerScript) SyncReceived() { s.say("sync received") }
 func (s *learnerScript) Revalidated(session int64, valid bool) {
 	s.say("session %d is valid: %v", session, valid)
 }
-func (s *learnerScript) Touches() []Touch { return nil }
+func (s *learnerScript) Touches() []jute.SessionTimeout { return nil }
 func (s *learnerScript) SeeMembership(next *quorum.Config) {
 	if next.Version != 0 {
 		s.say("see membership %x", next.Version)

@@ -39,17 +39,15 @@ func (l *Leader) ping(h *learnerHandler) {
 
 // pingAnswer takes a learner's PING with the sessions that it heard of.
 func (l *Leader) pingAnswer(h *learnerHandler, packet *jute.QuorumPacket) error {
-	var heard jute.PingTouches
-	if err := jute.Unmarshal(packet.Data, &heard); err != nil {
+	var touches jute.PingTouches
+	d := jute.NewDecoder(packet.Data)
+	touches.Decode(d)
+	if err := d.Finish(); err != nil {
 		return fmt.Errorf("%v: %w", packet, err)
 	}
 	h.pingsAnswered++
 	if l.phase != broadcasting {
 		return nil
-	}
-	touches := make([]Touch, len(heard))
-	for i, touch := range heard {
-		touches[i] = Touch{Session: touch.SessionID, TimeoutMs: touch.TimeOut}
 	}
 	if len(touches) > 0 {
 		l.host.Touch(touches)
