@@ -18,7 +18,7 @@
 //	disk.go       what a disk of a member does, and what makes it fail
 //	modeldisk.go  a quick model of one
 //	storedisk.go  the servers' real store, over
-//	files.go      a file system that forgets what was not synced, in part or in whole
+//	files.go      a file system that forgets what was not synced, and files_power.go what it keeps of that
 //	turns.go      rare branches of a member, and the turns of its pipeline's stages
 //	network.go    links between members, and between clients and members
 //	client.go     a client: a session driving a workload's machine

@@ -96,102 +96,6 @@ func newFileSystem() *fileSystem {
 	return &fileSystem{names: map[string]*inode{}, durable: map[string]*inode{}, locked: map[string]bool{}, before: func(fileOperation) error { return nil }}
 }
 
-// sectorSize is how many bytes a disk writes wholly or not at all.
-const sectorSize = 512
-
-// losePower leaves what a machine finds when it has power again. Of a hundred changes that were not
-// synced keep survive, on average; of a file's changes those up to some byte or sector, and what is
-// missing reads as zeros.
-func (f *fileSystem) losePower(keep int, chance uint64) (lost bool) {
-	draw := func() uint64 {
-		chance++
-		return mix(chance)
-	}
-	survives := func() bool { return int(draw()%100) < keep }
-	for _, name := range f.sorted(f.names) {
-		lost = f.names[name].losePower(keep, survives, draw) || lost
-	}
-	for _, change := range f.changes {
-		if change.inode != nil {
-			lost = change.inode.losePower(keep, survives, draw) || lost // it may have no name any more
-		}
-		if survives() {
-			change.apply(f.durable)
-		} else {
-			lost = true
-		}
-	}
-	for _, name := range f.sorted(f.durable) {
-		lost = f.durable[name].losePower(keep, survives, draw) || lost
-	}
-	f.changes = nil
-	f.names = map[string]*inode{}
-	for _, name := range f.sorted(f.durable) {
-		f.names[name] = f.durable[name]
-	}
-	return lost
-}
-
-func (c nameChange) apply(names map[string]*inode) {
-	if c.was != "" {
-		delete(names, c.was)
-	}
-	if c.inode == nil {
-		delete(names, c.name)
-	} else {
-		names[c.name] = c.inode
-	}
-}
-
-// losePower leaves the patches up to some point in them.
-func (n *inode) losePower(keep int, survives func() bool, draw func() uint64) (lost bool) {
-	if len(n.patches) == 0 {
-		return false
-	}
-	patches := n.patches
-	n.takeBack()
-	if keep > 0 {
-		unsynced := 0
-		for _, p := range patches {
-			unsynced += len(p.written) + 1
-		}
-		left := unsynced
-		if !survives() {
-			left = int(draw() % uint64(unsynced))
-		}
-		for _, p := range patches {
-			if left <= 0 {
-				break
-			}
-			n.tear(p, left, draw)
-			left -= len(p.written) + 1
-		}
-		lost = left < 0
-	} else {
-		lost = true
-	}
-	n.changed++
-	return lost
-}
-
-// tear makes so many bytes of a patch again, or up to the last whole sector of them. The file's new
-// length may be on the disk or not.
-func (n *inode) tear(p patch, bytes int, draw func() uint64) {
-	size, written := p.size, p.written
-	if bytes < len(written)+1 {
-		end := p.offset + bytes
-		if draw()%2 == 0 {
-			end = max(p.offset, end/sectorSize*sectorSize)
-		}
-		written = written[:min(end-p.offset, len(written))]
-		if draw()%2 == 0 {
-			size = max(p.sizeWas, p.offset+len(written))
-		}
-	}
-	n.resize(size)
-	copy(n.content[p.offset:], written)
-}
-
 func (n *inode) resize(size int) {
 	if size <= len(n.content) {
 		n.content = n.content[:size]
@@ -200,16 +104,6 @@ func (n *inode) resize(size int) {
 	was := len(n.content)
 	n.content = slices.Grow(n.content, size-was)[:size]
 	clear(n.content[was:])
-}
-
-// takeBack leaves what is on the disk for sure.
-func (n *inode) takeBack() {
-	for i := len(n.patches) - 1; i >= 0; i-- {
-		p := n.patches[i]
-		n.resize(p.sizeWas)
-		copy(n.content[p.offset:], p.replaced)
-	}
-	n.patches = nil
 }
 
 // note remembers what is about to be written, or cut, from offset on.

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"io/fs"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -115,4 +116,53 @@ func TestChangesAreTakenBack(t *testing.T) {
 	require.Equal(t, "0123456789", contents(t, f.clone(), someFile))
 	f.losePower(0, 1)
 	require.Equal(t, "0123456789", contents(t, f, someFile))
+}
+
+// Of writes that were not synced any sectors may be on the disk: the later without the earlier, under the new
+// length or the old one. What was synced is there whatever happens.
+func TestHolesAreLeftInWhatWasNotSynced(t *testing.T) {
+	const synced, sectors = 100, 20
+	seen := map[string]bool{}
+	for chance := uint64(0); chance < 300; chance++ {
+		f := newFileSystem()
+		file := written(t, f, someFile, strings.Repeat("s", synced))
+		require.NoError(t, file.Sync())
+		require.NoError(t, f.SyncDir("/data/version-2"))
+		require.NoError(t, file.Truncate(sectors*sectorSize))
+		for range 10 {
+			_, err := file.Write([]byte(strings.Repeat("w", sectorSize)))
+			require.NoError(t, err)
+		}
+		f.losePower(50, chance*1000)
+		left := contents(t, f, someFile)
+		require.Equal(t, strings.Repeat("s", synced), left[:synced])
+		rest := strings.TrimRight(left[synced:], "\x00")
+		require.Empty(t, strings.Trim(rest, "w\x00"), "nothing that was never written")
+		seen["whole"] = seen["whole"] || rest == strings.Repeat("w", 10*sectorSize)
+		seen["nothing"] = seen["nothing"] || rest == ""
+		seen["old length"] = seen["old length"] || len(left) == synced
+		hole := strings.Count(rest, "\x00")
+		seen["a hole"] = seen["a hole"] || hole > 0
+		seen["a page's hole"] = seen["a page's hole"] || hole >= pageSize-synced
+	}
+	require.Equal(t, map[string]bool{"whole": true, "nothing": true, "old length": true, "a hole": true, "a page's hole": true}, seen)
+}
+
+// What was cut off is gone if the file has the length that it had then, and all there if not.
+func TestACutIsMadeWhollyOrNotAtAll(t *testing.T) {
+	seen := map[string]bool{}
+	for chance := uint64(0); chance < 100; chance++ {
+		f := newFileSystem()
+		file := written(t, f, someFile, strings.Repeat("a", 2*sectorSize))
+		require.NoError(t, file.Sync())
+		require.NoError(t, f.SyncDir("/data/version-2"))
+		require.NoError(t, file.Truncate(10))
+		require.NoError(t, file.Truncate(2*sectorSize))
+		f.losePower(30, chance*1000)
+		left := strings.TrimRight(contents(t, f, someFile), "\x00")
+		require.Contains(t, []int{10, 2 * sectorSize}, len(left))
+		seen["cut"] = seen["cut"] || len(left) == 10
+		seen["taken back"] = seen["taken back"] || len(left) > 10
+	}
+	require.Equal(t, map[string]bool{"cut": true, "taken back": true}, seen)
 }
