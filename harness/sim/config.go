@@ -49,6 +49,7 @@ type Config struct {
 	LeaderServes   bool
 
 	Disk    string        // modelDisks or fileDisks; empty for the former
+	Purge   bool          // of fileDisks: what recovery no longer needs is removed after each snapshot
 	Latency time.Duration // a packet's usual time
 	Jitter  time.Duration // up to so much is added, by chance that is no decision
 	Fsync   time.Duration // a sync's usual time
@@ -156,6 +157,7 @@ func (c *Config) drawMore(seed uint64) {
 	// Under the mistake of going on after an error it is the model that goes on.
 	if r.IntN(filesOneIn) == 0 && c.Defect != string(defect.GoOnAfterDiskError) {
 		c.Disk = fileDisks
+		c.Purge = r.IntN(2) == 0
 	}
 	for _, kind := range moreKinds {
 		if c.Strategy == Walk || r.IntN(3) == 0 {
@@ -232,7 +234,7 @@ func (c *Config) fields() []field {
 		{"tick-time", &c.TickTime}, {"init-limit", &c.InitLimit}, {"sync-limit", &c.SyncLimit},
 		{"session-timeout", &c.SessionTimeout}, {"snap-count", &c.SnapCount}, {"commit-log", &c.CommitLog},
 		{"size-factor", &c.SizeFactor}, {"fast-reads", &c.FastReads}, {"leader-serves", &c.LeaderServes},
-		{"disk", &c.Disk}, {"latency", &c.Latency}, {"jitter", &c.Jitter}, {"fsync", &c.Fsync}, {"drift", &c.Drift},
+		{"disk", &c.Disk}, {"purge", &c.Purge}, {"latency", &c.Latency}, {"jitter", &c.Jitter}, {"fsync", &c.Fsync}, {"drift", &c.Drift},
 		{"workload", &c.Workload}, {"clients", &c.Clients}, {"rate", &c.Rate}, {"load", &c.Load},
 	}
 }

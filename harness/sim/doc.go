@@ -17,7 +17,7 @@
 //	member.go     a server: a peer.Peer, its boots and its crashes
 //	disk.go       what a disk of a member does, and what makes it fail
 //	modeldisk.go  a quick model of one
-//	storedisk.go  the servers' real store, over
+//	storedisk.go  the servers' real store (storedisk_rot.go and storedisk_purge.go are of it), over
 //	files.go      a file system that forgets what was not synced, and files_power.go what it keeps of that
 //	turns.go      rare branches of a member, and the turns of its pipeline's stages
 //	network.go    links between members, and between clients and members

@@ -56,6 +56,7 @@ const (
 	faultStallClients = "stall-clients" // clients do not read what it sends them
 	faultJump         = "jump"          // its clock on the wall jumps
 	faultTurns        = "turns"         // drawn only: other members are out of reach each time
+	faultRestart      = "restart"       // drawn only: the process ends, and again while it starts
 )
 
 // faultKinds are what a seed draws from; "ambush" waits for a point, "blackout" is power for all.
@@ -66,7 +67,10 @@ var faultKinds = []string{
 }
 
 // moreKinds are what a seed draws from besides.
-var moreKinds = []string{faultFullDisk, faultFailingSync, faultRot, faultStall, faultStallClients}
+var moreKinds = []string{faultFullDisk, faultFailingSync, faultRot, faultStall, faultStallClients, faultRestart}
+
+// pointOpening is every change of a file while a store recovers.
+const pointOpening = "opening"
 
 // points are the moments at which an end hurts most.
 var points = []string{
@@ -131,7 +135,7 @@ func parseFault(words []string) (*Fault, error) {
 		case "at":
 			f.Point = take()
 			f.Nth, err = strconv.Atoi(take())
-			if !slices.Contains(points, f.Point) && !slices.Contains(fileOperations, f.Point) {
+			if !slices.Contains(points, f.Point) && !slices.Contains(fileOperations, f.Point) && f.Point != pointOpening {
 				return nil, fmt.Errorf("fault: unknown point %q", f.Point)
 			}
 		case whoMember:
@@ -179,11 +183,14 @@ func drawFaultList(c *Config, from, to time.Duration) []*Fault {
 	r := rand.New(rand.NewPCG(c.Seed, 0x6661756c7473)) // "faults"
 	var list []*Fault
 	for at := from + time.Duration(r.Int64N(int64(c.FaultEvery)+1)); at < to; at += time.Duration(r.Int64N(2*int64(c.FaultEvery))) + 1 {
-		if kind := c.Faults[r.IntN(len(c.Faults))]; kind == faultTurns {
+		switch kind := c.Faults[r.IntN(len(c.Faults))]; kind {
+		case faultTurns:
 			turns, end := drawTurns(r, c, at, to)
 			list = append(list, turns...)
 			at = end
-		} else {
+		case faultRestart:
+			list = append(list, drawRestart(r, c, at, to)...)
+		default:
 			list = append(list, drawFault(r, c, kind, at, to))
 		}
 	}
@@ -214,6 +221,23 @@ func drawTurns(r *rand.Rand, c *Config, at, to time.Duration) (turns []*Fault, e
 		at += length
 	}
 	return turns, at
+}
+
+// openingChanges is how many changes of files a store makes at most, or nearly so, when it recovers.
+const openingChanges = 12
+
+// drawRestart draws the end of a process, mostly with what was not synced, and another end while it starts
+// again: once or more often.
+func drawRestart(r *rand.Rand, c *Config, at, to time.Duration) []*Fault {
+	first := drawFault(r, c, pickOne(r, faultPower, faultPower, faultCrash, faultStop), at, to)
+	list := []*Fault{first}
+	for range 1 + r.IntN(1+r.IntN(3)) {
+		again := drawFault(r, c, pickOne(r, faultPower, faultPower, faultCrash, faultBrokenDisk, faultFullDisk, faultFailingSync), at, to)
+		again.Point, again.Nth, again.Who, again.Member = pointOpening, 1+r.IntN(openingChanges), whoReceiver, 0
+		again.For /= 4
+		list = append(list, again)
+	}
+	return list
 }
 
 // joining are the points at which a member joins a leader.

@@ -22,6 +22,7 @@ type member struct {
 	standing    peer.Standing
 	incarnation int // counts boots and crashes, so that what was meant for an earlier one is dropped
 	up, paused  bool
+	starting    bool               // its store recovers
 	waiting     []func(*peer.Peer) // inputs that a paused member has not seen
 	serving     bool               // as of its last event in the history
 	role        string             // as of its last input
@@ -54,7 +55,9 @@ func (m *member) boot() {
 		return
 	}
 	w := m.world
+	m.starting = true
 	state, err := m.disk.boot()
+	m.starting = false
 	if err != nil {
 		w.tell("member %d  cannot start: %v", m.id, err)
 		if !m.disk.excuses(err) {
@@ -263,7 +266,7 @@ func (m *member) dropLink(l *link) {
 func (m *member) crash(powerLoss bool, keep int) {
 	w := m.world
 	if !m.up {
-		if powerLoss { // the machine, though the process had ended before
+		if powerLoss || m.starting { // the machine, though the process had ended before
 			m.disk.crash(powerLoss, keep)
 			w.inside.durabilityMayHaveShrunk(w)
 		}

@@ -50,6 +50,9 @@ type storeDisk struct {
 	besides []*thread // that write a snapshot or read the log, beside the worker
 	running *thread   // whose code runs now; nil for that of the world
 	ended   bool      // the process: nothing of it reaches the disk any more
+	opening bool      // the store recovers: this is one event, but it may end at any change of a file
+	purging bool      // so are purges
+	toPurge bool      // old files, once the worker has nothing else to do
 	index   uint64
 	losses  uint64 // of power
 
@@ -135,8 +138,9 @@ func (d *storeDisk) options(files *fileSystem) store.Options {
 
 // boot implements memberDisk.
 func (d *storeDisk) boot() (*disk.State, error) {
-	d.ended, d.failed = false, false
+	d.ended, d.failed, d.opening = false, false, true
 	opened, state, err := store.Open(d.options(d.files))
+	d.opening = false
 	if err != nil {
 		d.ended = true
 		return nil, err
@@ -260,6 +264,7 @@ func (d *storeDisk) enter(operation disk.Operation, result disk.Result) {
 		d.mustHoldEpoch("currentEpoch", operation.Epoch)
 	case disk.TakeSnapshot:
 		w.coverage.hit("snapshot")
+		d.toPurge = w.config.Purge
 		d.mustBeSynced("a snapshot", logFiles)
 		d.mustBeSynced("a snapshot", snapshotFiles)
 	case disk.InstallSnapshot:
@@ -292,7 +297,12 @@ func (d *storeDisk) before(operation fileOperation) error {
 	if d.ended {
 		return errEnded
 	}
-	if t := d.running; t != nil && !t.hurried && !t.yield(pending{after: d.time(operation), operation: operation}) {
+	if w := d.world; len(w.ambushes) > 0 && d.opening {
+		w.spring(0, pointOpening, d.owner, d.owner)
+	} else if len(w.ambushes) > 0 && d.purging {
+		w.spring(0, operation.word, d.owner, d.owner)
+	}
+	if t := d.running; t != nil && !d.ended && !t.hurried && !t.yield(pending{after: d.time(operation), operation: operation}) {
 		return errEnded
 	}
 	if d.ended {
@@ -406,6 +416,8 @@ func (d *storeDisk) goOn(t *thread) {
 		d.plan(t, t.doing.after)
 	case len(d.queue) > 0:
 		d.wake()
+	case d.toPurge:
+		d.purge()
 	}
 }
 
@@ -497,7 +509,7 @@ func (d *storeDisk) finish() {
 // crash implements memberDisk.
 func (d *storeDisk) crash(powerLoss bool, keep int) {
 	d.close()
-	d.queue, d.results = nil, nil
+	d.queue, d.results, d.toPurge = nil, nil, false
 	d.given, d.carried = 0, 0
 	clear(d.asked)
 	d.files.locked = map[string]bool{}

@@ -77,6 +77,9 @@ func refusal(err error) bool {
 // excuses implements memberDisk.
 func (d *storeDisk) excuses(err error) bool {
 	switch {
+	case errors.Is(err, errEnded):
+		d.world.coverage.hit("start-interrupted")
+		return true
 	case len(d.faults) > 0:
 		d.world.coverage.hit("start-failed")
 		return true

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"path"
 	"strings"
 	"testing"
@@ -9,24 +10,31 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ordeal/node/disk"
+	"ordeal/node/store"
 	"ordeal/results/history"
 )
 
 // onFiles is a calm world whose members have files, after some load.
-func onFiles(t *testing.T) *World {
+func onFiles(t *testing.T, changes ...func(*Config)) *World {
 	t.Helper()
 	config := Draw(1, Options{Members: 3, Load: 2 * time.Second, Workload: "register"})
 	config.Disk, config.Observers, config.Drift, config.FastReads = fileDisks, 0, 0, false
 	config.SnapCount = 100_000
+	for _, change := range changes {
+		change(&config)
+	}
 	w := newWorld(config, nil, true, memoryRecorder{&history.Memory{}})
 	t.Cleanup(func() {
 		for _, m := range w.members {
 			m.disk.close()
 		}
 	})
-	w.phases([]Decision{
-		{Op: &Op{At: 12 * time.Second, Client: 1, Request: history.Request{Kind: "create", Path: "/ordeal-register/x", Value: "1"}}},
-	})
+	var script []Decision
+	for i := range 8 {
+		request := history.Request{Kind: "create", Path: fmt.Sprintf("/ordeal-register/x%d", i), Value: "1"}
+		script = append(script, Decision{Op: &Op{At: time.Second, Client: 1, Request: request}})
+	}
+	w.phases(script)
 	require.Nil(t, w.violation)
 	return w
 }
@@ -54,6 +62,57 @@ func TestAMemberStartsWithItsFiles(t *testing.T) {
 	require.Nil(t, w.violation)
 	require.Equal(t, end, m.disk.end())
 	require.True(t, m.disk.holds(end))
+}
+
+// A store that recovers may end at any change of a file, and the next one recovers all the same.
+func TestAStartEndsInTheMidstOfItself(t *testing.T) {
+	for _, kind := range []string{faultCrash, faultPower, faultBrokenDisk} {
+		w := onFiles(t)
+		m, d := w.members[1], storeOf(w, 2)
+		end := m.disk.end()
+		ends := 0
+		for again := true; again; ends++ {
+			m.crash(false, 0)
+			log := newestLog(d)
+			log.note(len(trimZeros(log.content)), []byte("torn"), len(log.content))
+			copy(log.content[len(trimZeros(log.content)):], "torn")
+			w.loadEnd = w.now + time.Minute
+			w.ambushes = []*ambush{{fault: &Fault{Kind: kind, Who: whoReceiver, Point: pointOpening, Nth: ends + 1}, word: pointOpening}}
+			m.boot()
+			again = !m.up
+			w.runTo(w.now + time.Millisecond) // the fault's end
+			require.Nil(t, w.violation, "%s at %d", kind, ends)
+			require.True(t, m.up)
+			require.Equal(t, end, m.disk.end())
+		}
+		require.Greater(t, ends, 5, "the test expects to see many changes of files")
+	}
+}
+
+// What is no longer needed is removed, and an end in the midst of that does no harm.
+func TestAPurgeMayEndInTheMidstOfItself(t *testing.T) {
+	w := onFiles(t, func(c *Config) { c.SnapCount = 2 })
+	m, d := w.members[1], storeOf(w, 2)
+	snapshots := func() (count int) {
+		for name := range d.files.names {
+			if kindOfFile(name) == snapshotFiles {
+				count++
+			}
+		}
+		return count
+	}
+	require.Greater(t, snapshots(), store.RetainMin)
+	for nth := 1; nth < 3; nth++ {
+		w.loadEnd = w.now + time.Minute
+		w.ambushes = []*ambush{{fault: &Fault{Kind: faultPower, Who: whoReceiver, Point: opRemove, Nth: nth}, word: opRemove}}
+		d.purge()
+		require.False(t, m.up)
+		w.runTo(w.now + time.Millisecond)
+		require.Nil(t, w.violation)
+		require.True(t, m.up)
+	}
+	d.purge()
+	require.Equal(t, store.RetainMin, snapshots())
 }
 
 // A disk that loses what it had synced is noticed when its member starts.
