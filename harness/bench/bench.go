@@ -28,6 +28,7 @@ type Options struct {
 	SkipRestarts    bool   // leaves out how long starts take, and the leader's kill
 	Binary          string // the ordeal program that runs as a member
 	Dir             string // where members keep their data; it must be on a real disk
+	ProfileDir      string // where profiles of our node under each load go; empty for none
 	// Progress is told what goes on; it may be nil.
 	Progress func(string)
 }
@@ -56,6 +57,9 @@ func (o *Options) Check() error {
 	}
 	if len(o.Implementations) == 0 || o.Rounds < 1 || o.Duration <= 0 || o.WarmUp <= 0 || o.TickTime < time.Millisecond {
 		return fmt.Errorf("implementations, rounds, durations and tickTime must be more than nothing")
+	}
+	if o.ProfileDir != "" && (o.SkipLoads || !slices.Contains(o.Implementations, ensemble.Node)) {
+		return fmt.Errorf("profiles are of our node under loads, and that is not measured")
 	}
 	if o.Large && (o.Sessions < 1 || o.Znodes < o.Sessions*largeWatches) {
 		return fmt.Errorf("a large state needs sessions, and for each of them %d znodes to watch: %d sessions and %d znodes are not enough",
@@ -185,7 +189,11 @@ func (r *Result) loads(ctx context.Context) (err error) {
 		for _, l := range o.loads() {
 			for _, i := range inTurn(r.Implementations, round) {
 				o.say("round %d of %d: %s, %s", round+1, o.Rounds, l.name, i.Name)
-				m, err := l.run(ctx, running[i.Name], o.Duration)
+				measure := o.plain
+				if i.Name == ensemble.Node && o.ProfileDir != "" {
+					measure = o.profiled
+				}
+				m, err := measure(ctx, running[i.Name], l, round)
 				if err != nil {
 					return err
 				}
@@ -199,6 +207,10 @@ func (r *Result) loads(ctx context.Context) (err error) {
 		}
 	}
 	return nil
+}
+
+func (o *Options) plain(ctx context.Context, s *servers, l load, _ int) (Measured, error) {
+	return l.run(ctx, s, o.Duration)
 }
 
 // restart starts an ensemble, kills its leader under load and notes how long both take.

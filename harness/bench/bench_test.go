@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -204,6 +206,11 @@ func TestOptionsThatMakeNoSense(t *testing.T) {
 	require.ErrorContains(t, few.Check(), "10 sessions and 99 znodes")
 	few.Znodes++
 	require.NoError(t, few.Check())
+	unseen := good
+	unseen.ProfileDir = "profiles"
+	require.NoError(t, unseen.Check())
+	unseen.Implementations = []ensemble.Implementation{ensemble.Apache}
+	require.ErrorContains(t, unseen.Check(), "profiles are of our node")
 	none := good
 	none.Rounds = 0
 	require.Error(t, none.Check())
@@ -213,4 +220,14 @@ func TestPauseEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	require.False(t, pause(ctx, time.Hour))
+}
+
+func TestAProfileIsTakenOnceItIsThere(t *testing.T) {
+	dir := t.TempDir()
+	from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to")
+	moved := make(chan error)
+	go func() { moved <- moveOnceThere(t.Context(), from, to) }()
+	require.NoError(t, os.WriteFile(from, nil, 0o600))
+	require.NoError(t, <-moved)
+	require.FileExists(t, to)
 }

@@ -28,9 +28,10 @@ func TestIntegrationEverythingIsMeasured(t *testing.T) {
 	build := exec.Command("go", "build", "-o", binary, "ordeal/harness/cmd/ordeal")
 	output, err := build.CombinedOutput()
 	require.NoError(t, err, string(output))
+	profiles := t.TempDir()
 	result, err := Run(t.Context(), Options{
 		Implementations: implementations, Rounds: 1, Duration: 200 * time.Millisecond, WarmUp: 100 * time.Millisecond,
-		TickTime: TickTimeDefault, Binary: binary, Dir: t.TempDir(), Large: true, Znodes: 1100, Sessions: 60,
+		TickTime: TickTimeDefault, Binary: binary, Dir: t.TempDir(), ProfileDir: profiles, Large: true, Znodes: 1100, Sessions: 60,
 	})
 	require.NoError(t, err)
 	for _, i := range result.Implementations {
@@ -46,4 +47,7 @@ func TestIntegrationEverythingIsMeasured(t *testing.T) {
 		require.Positive(t, i.Large.Moved)
 	}
 	require.Positive(t, result.Fdatasync)
+	written, err := filepath.Glob(filepath.Join(profiles, "*.pprof"))
+	require.NoError(t, err)
+	require.Len(t, written, 3*len(loads), "one of each member for each load")
 }

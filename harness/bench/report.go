@@ -154,7 +154,7 @@ func (r *Result) Print(out io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(out, "\n%d targets missed, %d not measured\n", missed, unknown)
-	return r.printRecorded(out)
+	return r.printRest(out)
 }
 
 // printAlone writes what there is where no comparison is possible.
@@ -178,7 +178,15 @@ func (r *Result) printAlone(out io.Writer) error {
 	if err := table.Flush(); err != nil {
 		return err
 	}
-	return r.printRecorded(out)
+	return r.printRest(out)
+}
+
+// printRest writes what belongs to no table.
+func (r *Result) printRest(out io.Writer) error {
+	if err := r.printRecorded(out); err != nil {
+		return err
+	}
+	return r.printProfiles(out)
 }
 
 // printRecorded says how fast the recording client is: that needs no other server beside it.

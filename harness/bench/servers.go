@@ -47,7 +47,7 @@ func (o *Options) start(ctx context.Context, implementation ensemble.Implementat
 	}
 	s := &servers{started: time.Now(), dir: dir}
 	s.Ensemble, err = process.Start(ctx, ensemble.Spec{
-		Run: "bench", Implementations: []ensemble.Implementation{implementation, implementation, implementation},
+		Run: "bench", ProfileDir: o.ProfileDir, Implementations: []ensemble.Implementation{implementation, implementation, implementation},
 		TickTime: o.TickTime, InitLimit: 10, SyncLimit: 5, Dir: dir, Binary: o.Binary,
 		Properties: map[string]string{"preAllocSize": "65536"}, // ZooKeeper's default
 		Direct:     true, JavaFlags: javaFlags,

@@ -19,6 +19,9 @@ func NodeArguments(spec Spec, zooCfg string) []string {
 	if spec.HoldUnsynced {
 		arguments = append(arguments, "-Dordeal.holdUnsynced=yes")
 	}
+	if spec.ProfileDir != "" {
+		arguments = append(arguments, "-Dordeal.profile="+spec.ProfileDir)
+	}
 	return append(arguments, zooCfg)
 }
 

@@ -75,6 +75,7 @@ func TestArguments(t *testing.T) {
 	require.Equal(t, []string{"node", "zoo.cfg"}, NodeArguments(Spec{}, "zoo.cfg"))
 	require.Equal(t, []string{"node", "-Dordeal.defect=lost-watch", "-Dordeal.holdUnsynced=yes", "zoo.cfg"},
 		NodeArguments(Spec{Defect: "lost-watch", HoldUnsynced: true}, "zoo.cfg"))
+	require.Equal(t, []string{"node", "-Dordeal.profile=/profiles", "zoo.cfg"}, NodeArguments(Spec{ProfileDir: "/profiles"}, "zoo.cfg"))
 	java := ApacheArguments(nil, []string{"a.jar", "b.jar"}, "/members/1")
 	require.Subset(t, java, []string{"a.jar:b.jar", "-Dlog4j.configuration=file:/members/1/log4j.properties"})
 	require.Equal(t, "/members/1/zoo.cfg", java[len(java)-1])

@@ -43,6 +43,9 @@ type Spec struct {
 	// HoldUnsynced makes members of implementation Node keep bytes back from the file until they
 	// are synced, so that a power loss can lose them.
 	HoldUnsynced bool
+	// ProfileDir is where members of implementation Node write a profile of their processor time for every
+	// two server.ProfileSignals; empty for nowhere.
+	ProfileDir string
 	// Properties are added to every member's zoo.cfg.
 	Properties map[string]string
 	// Direct lets members and clients reach each other without anything in between, where speed is

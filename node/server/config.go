@@ -188,6 +188,7 @@ type tuning struct {
 	notificationMin    time.Duration // zookeeper.fastleader.minNotificationInterval; 0: Apache's default
 	notificationMax    time.Duration
 	holdUnsynced       bool
+	profileDir         string // empty for no profiles
 	defects            defect.Set
 }
 
@@ -299,6 +300,7 @@ func (p Properties) tune() (tuning, error) {
 	t.notificationMin = milliseconds("zookeeper.fastleader.minNotificationInterval", 0)
 	t.notificationMax = milliseconds("zookeeper.fastleader.maxNotificationInterval", 0)
 	t.holdUnsynced = flag("ordeal.holdUnsynced", false)
+	t.profileDir = p.text("ordeal.profile")
 	defects, err := defect.Parse(p.text("ordeal.defect"))
 	keep(err)
 	t.defects = defects

@@ -13,6 +13,7 @@
 //   - the disk (node/store), which reports back what is durable, and from which old files are purged,
 //   - the AdminServer and Prometheus' metrics over HTTP, which show what the words show (the counters
 //     are in node/server/metrics),
+//   - profiles of the processor time, between two signals, where the property ordeal.profile says where to,
 //   - zoo.cfg, myid, the -D properties, and the variables of the official image.
 //
 // All ports take TLS (crypto/tls) where Apache's properties say so; key stores are PEM files.

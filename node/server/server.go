@@ -245,6 +245,12 @@ func (s *shell) run(ctx context.Context) error {
 	if s.config.PurgeInterval > 0 {
 		s.group.Go(func() error { return s.purge(ports) })
 	}
+	if dir := s.config.tuning.profileDir; dir != "" {
+		s.group.Go(func() error {
+			s.profile(ports, dir)
+			return nil
+		})
+	}
 	var storing errgroup.Group
 	storing.Go(func() error { return s.store.Run(context.WithoutCancel(ctx)) })
 

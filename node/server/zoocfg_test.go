@@ -53,7 +53,7 @@ func TestEverythingSet(t *testing.T) {
 		"# a comment", "! another", "", "  tickTime = 500  ", "minSessionTimeout: 700", "maxSessionTimeout 9000",
 		"maxClientCnxns=0", "autopurge.snapRetainCount=1", "autopurge.purgeInterval=2", "quorumListenOnAllIPs=TRUE",
 		"dataLogDir=DIR/\\", "  log", "electionAlg=3", "snapCount=7", "preAllocSize=64", "peerType=observer",
-	}, "\n"), map[string]string{"jute.maxbuffer": "0x200000", "ordeal.defect": "skip-trunc", "ordeal.holdUnsynced": "yes"})
+	}, "\n"), map[string]string{"jute.maxbuffer": "0x200000", "ordeal.defect": "skip-trunc", "ordeal.holdUnsynced": "yes", "ordeal.profile": "/profiles"})
 	require.NoError(t, err)
 	require.False(t, c.Standalone)
 	require.EqualValues(t, 2, c.MyID)
@@ -72,6 +72,7 @@ func TestEverythingSet(t *testing.T) {
 	require.EqualValues(t, 64<<10, c.tuning.logPrealloc)
 	require.EqualValues(t, 2<<20, c.tuning.maxBuffer)
 	require.True(t, c.tuning.holdUnsynced)
+	require.Equal(t, "/profiles", c.tuning.profileDir)
 	require.True(t, c.tuning.defects.On(defect.SkipTrunc))
 	require.Len(t, c.Warnings, 1)
 	require.Contains(t, c.Warnings[0], "server.2 says participant")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -23,7 +24,7 @@ func newBench() *cobra.Command {
 		Long: `Measure our node and Apache ZooKeeper side by side: three members each as processes on the loopback
 interface, the same load, in turn, and print the ratios beside what they should be. Nothing else
 should run on the machine. A missed target is no error: the exit code is 0 once all is measured.`,
-		Example: "  ordeal bench\n  ordeal bench --implementation node --rounds 1",
+		Example: "  ordeal bench\n  ordeal bench --implementation node --rounds 1\n  ordeal bench --implementation node --load writes --skip-restarts --profile profiles",
 		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			for _, name := range implementations {
@@ -35,6 +36,11 @@ should run on the machine. A missed target is no error: the exit code is 0 once 
 			var err error
 			if options.Binary, err = os.Executable(); err != nil {
 				return err
+			}
+			if options.ProfileDir != "" {
+				if options.ProfileDir, err = directoryFor(options.ProfileDir); err != nil {
+					return fmt.Errorf("a directory for profiles: %w", err)
+				}
 			}
 			if options.Dir, err = os.MkdirTemp(options.Dir, "ordeal-bench-"); err != nil {
 				return fmt.Errorf("a directory for the members: %w", err)
@@ -69,7 +75,16 @@ should run on the machine. A missed target is no error: the exit code is 0 once 
 	f.BoolVar(&options.Large, "large", false, "measure a large state too (minutes)")
 	f.IntVar(&options.Znodes, "znodes", bench.ZnodesDefault, "znodes of a large state")
 	f.IntVar(&options.Sessions, "sessions", bench.SessionsDefault, "sessions of a large state, with ten watches each")
+	f.StringVar(&options.ProfileDir, "profile", "", "write profiles of our node's members under each load into this directory")
 	f.StringVar(&options.Dir, "dir", os.TempDir(), "where members keep their data: on a real disk")
 	f.BoolVar(&asJSON, "json", false, "print what was measured as JSON")
 	return command
+}
+
+// directoryFor makes a directory, and returns its name as others find it who are somewhere else.
+func directoryFor(dir string) (string, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	return filepath.Abs(dir)
 }
