@@ -67,6 +67,7 @@ type Peer struct {
 	election *election.FastLeaderElection
 	leader   *zab.Leader  // while leading
 	learner  *zab.Learner // while following or observing
+	early    []earlyVote  // heard before this server looks; oldest first
 	leaderID int64        // whom this server follows; zab.NoLeader if nobody
 	attempt  uint64       // numbers connections to leaders
 	// epochSeen is the highest epoch that this server knows another one to have accepted.
@@ -179,15 +180,21 @@ func (p *Peer) ReceiveNotification(from int64, message election.Notification) {
 	if p.election == nil || p.role == stopped {
 		return
 	}
-	if p.role == leaving {
-		// The end of the log is not settled: no word about it is true before that. Whoever asks asks
-		// again.
-		return
+	if p.role != looking {
+		p.keepEarly(from, message)
 	}
+	if p.role == leaving {
+		return // the end of the log is not settled: no word about it is true before that
+	}
+	p.hear(from, message)
+	p.settle()
+}
+
+// hear takes an election message.
+func (p *Peer) hear(from int64, message election.Notification) {
 	if !p.learnMembership(message) {
 		p.election.Receive(from, message)
 	}
-	p.settle()
 }
 
 // LearnerConnected says that a learner reached the learner port.

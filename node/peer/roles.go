@@ -21,6 +21,7 @@ func (p *Peer) look() {
 		p.startServer(pipeline.Follower, p.currentEpoch)
 		p.serverHost.unsynchronised = true
 	}
+	p.hearEarly()
 }
 
 // lookOrGo follows the leader that a reconfiguration has named, or looks for one.
