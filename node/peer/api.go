@@ -153,7 +153,7 @@ type LeaderCommand struct {
 	// delivers is told apart and ignored.
 	Attempt uint64
 	// Connect asks for a connection to the learner port of server ConnectTo, retried by the runner
-	// until Deadline (5 attempts 100 ms apart, protocol.md 5.1); it answers with LeaderConnected
+	// until Deadline (for as long as 5 attempts 100 ms apart take, protocol.md 5.1); it answers with LeaderConnected
 	// or LeaderClosed.
 	Connect   bool
 	ConnectTo int64

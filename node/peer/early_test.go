@@ -53,3 +53,22 @@ func TestVotesThatComeEarlyCount(t *testing.T) {
 		})
 	}
 }
+
+func TestASearchTellsWhenItEnds(t *testing.T) {
+	b := newBench(t, func(*peer.Config) {})
+	at, looking := b.peer.SearchEnds()
+	require.True(t, looking)
+	require.Equal(t, election.NotificationIntervalMin, at, "by a repetition, if nobody answers")
+	b.pass(100 * time.Millisecond)
+	vote := b.ready.Notifications[0].Message
+	vote.Leader = 1
+	b.peer.ReceiveNotification(2, vote)
+	b.take()
+	b.pass(150 * time.Millisecond) // which is past that repetition
+	at, looking = b.peer.SearchEnds()
+	require.True(t, looking)
+	require.Equal(t, 100*time.Millisecond+election.FinalizeWait, at)
+	b.pass(at - b.now.Elapsed)
+	_, looking = b.peer.SearchEnds()
+	require.False(t, looking)
+}

@@ -175,6 +175,14 @@ func (p *Peer) Tick(now Now) {
 	p.settle()
 }
 
+// SearchEnds is when a Tick will next find out something about who leads; false while this server does not look.
+func (p *Peer) SearchEnds() (time.Duration, bool) {
+	if p.role != looking {
+		return 0, false
+	}
+	return p.election.NextDeadline()
+}
+
 // ReceiveNotification takes an election message from a server.
 func (p *Peer) ReceiveNotification(from int64, message election.Notification) {
 	if p.election == nil || p.role == stopped {

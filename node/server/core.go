@@ -188,6 +188,9 @@ func (c *core) giveUpTurn() {
 func (c *core) run(ctx context.Context) error {
 	ticker := time.NewTicker(tickInterval)
 	defer ticker.Stop()
+	// A search for a leader ends at a time of its own, and all wait for it: it need not wait for a tick.
+	searched := time.NewTimer(tickInterval)
+	defer searched.Stop()
 	for {
 		stop := false
 		select {
@@ -196,6 +199,7 @@ func (c *core) run(ctx context.Context) error {
 		case <-c.more:
 		case <-c.results.arrived:
 		case <-ticker.C:
+		case <-searched.C:
 		}
 		c.turn.Lock()
 		if stop {
@@ -206,6 +210,11 @@ func (c *core) run(ctx context.Context) error {
 			c.drive(!c.outputs.diskFull())
 		}
 		over, err := c.over, c.fatal
+		if at, looking := c.peer.SearchEnds(); looking {
+			if left := at - c.clock.elapsed(); left < tickInterval {
+				searched.Reset(max(left, 0))
+			}
+		}
 		c.giveUpTurn()
 		if over || err != nil {
 			return err

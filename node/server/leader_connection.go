@@ -18,10 +18,13 @@ import (
 	"ordeal/node/tree"
 )
 
-// How often and in what distance a learner tries to reach its leader (Apache: Learner.connectToLeader).
+// How long a learner tries to reach its leader: as long as Apache's (Learner.connectToLeader), which tries five times,
+// leaderPauseMax apart. A leader opens its port at about the time when its learners come, and all clients wait for
+// that: the first pauses are shorter.
 const (
-	leaderTries = 5
-	leaderPause = 100 * time.Millisecond
+	leaderPatience = 4 * leaderPauseMax // in pauses
+	leaderPauseMin = time.Millisecond
+	leaderPauseMax = 100 * time.Millisecond
 )
 
 // leaderConnection is this server's one connection to the leader that it follows. Only who has the
@@ -134,6 +137,7 @@ func (l *leaderConnection) run(ctx context.Context, attempt *leaderAttempt, addr
 
 // dial tries a few times: the leader may have been elected before it has opened its port.
 func (l *leaderConnection) dial(ctx context.Context, address string, deadline time.Duration) (net.Conn, error) {
+	paused, pause := time.Duration(0), leaderPauseMin
 	for try := 1; ; try++ {
 		left := deadline - l.core.clock.elapsed()
 		dialer := net.Dialer{Timeout: max(left, time.Millisecond)}
@@ -146,9 +150,11 @@ func (l *leaderConnection) dial(ctx context.Context, address string, deadline ti
 			tcp.Close()
 			err = handshakeErr
 		}
-		if try == leaderTries || left <= leaderPause || !sleep(ctx, leaderPause) {
+		if paused >= leaderPatience || left <= pause || !sleep(ctx, pause) {
 			return nil, fmt.Errorf("the leader cannot be reached in %d tries: %w", try, err)
 		}
+		paused += pause
+		pause = min(2*pause, leaderPauseMax)
 		l.log.Debug("leader not reached yet", "try", try, "error", err)
 	}
 }
