@@ -61,6 +61,14 @@ func (p *Peer) Counts() Counts {
 	return counts
 }
 
+// CommitQueues is what waits in the CommitProcessor.
+func (p *Peer) CommitQueues() pipeline.CommitQueues {
+	if p.server == nil {
+		return pipeline.CommitQueues{}
+	}
+	return p.server.CommitQueues()
+}
+
 // Leadership is what a leader knows of its learners, for metrics.
 type Leadership struct {
 	Learners           []zab.LearnerStatus // in the order in which they connected

@@ -142,15 +142,17 @@ func (o *outstandingChanges) rollBack() {
 	o.keep()
 }
 
-// applied forgets the changes of transactions that are in the tree now.
-func (o *outstandingChanges) applied(zxid int64) {
+// applied forgets the changes of transactions that are in the tree now, and returns how many those were.
+func (o *outstandingChanges) applied(zxid int64) (removed int) {
 	for !o.changes.empty() && o.changes.peek().zxid <= zxid {
 		record := o.changes.pop()
 		o.grow(record.owner, -record.growth)
 		if o.byPath[record.path] == record {
 			delete(o.byPath, record.path)
 		}
+		removed++
 	}
+	return removed
 }
 
 // ephemerals returns the ephemeral znodes that a session will have, in ascending order.

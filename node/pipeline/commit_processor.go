@@ -6,7 +6,8 @@ import "ordeal/node/jute"
 // write until that is committed, while other sessions' requests, and transactions committed from
 // elsewhere, go by. Committed transactions go on in the order of their commits.
 type commitProcessor struct {
-	next requestProcessor
+	server *Server
+	next   requestProcessor
 	// matchSyncs is whether a sync waits for the leader's SYNC like a write for its commit. On a
 	// leader whose syncs need no confirmation it passes like a read.
 	matchSyncs bool
@@ -15,13 +16,28 @@ type commitProcessor struct {
 	committed fifo[*request]
 	// pending holds, for each session with a write under way, that write and all that came behind it.
 	pending map[int64]*fifo[*request]
+	queues  CommitQueues
 }
 
-func newCommitProcessor(next requestProcessor, matchSyncs bool) *commitProcessor {
-	return &commitProcessor{next: next, matchSyncs: matchSyncs, pending: map[int64]*fifo[*request]{}}
+// CommitQueues is how many requests wait in the queues of their sessions, for a commit or behind one that does.
+type CommitQueues struct{ Reads, Writes int }
+
+func (q *CommitQueues) add(r *request, count int) {
+	if r.isWrite() {
+		q.Writes += count
+	} else {
+		q.Reads += count
+	}
 }
 
-func (p *commitProcessor) processRequest(r *request) { p.queued.push(r) }
+func newCommitProcessor(server *Server, next requestProcessor, matchSyncs bool) *commitProcessor {
+	return &commitProcessor{server: server, next: next, matchSyncs: matchSyncs, pending: map[int64]*fifo[*request]{}}
+}
+
+func (p *commitProcessor) processRequest(r *request) {
+	r.queuedAt = p.server.now.Elapsed
+	p.queued.push(r)
+}
 
 // commit takes a transaction that is committed, or a sync that is answered.
 func (p *commitProcessor) commit(r *request) { p.committed.push(r) }
@@ -40,13 +56,28 @@ func (p *commitProcessor) step() {
 	waiting := p.pending[r.session]
 	if waiting == nil {
 		if !p.needsCommit(r) {
-			p.next.processRequest(r)
+			p.pass(r)
 			return
 		}
 		waiting = &fifo[*request]{}
 		p.pending[r.session] = waiting
 	}
 	waiting.push(r)
+	p.queues.add(r, 1)
+	p.server.measured(SessionQueueSize, int64(waiting.len()))
+}
+
+// pass hands a request on.
+func (p *commitProcessor) pass(r *request) {
+	isTxn := int64(0)
+	if r.isTxn {
+		isTxn = 1
+	} else {
+		p.server.measuredSince(ReadCommitTime, r.queuedAt)
+	}
+	p.server.measured(FinalBegun, isTxn)
+	p.next.processRequest(r)
+	p.server.measured(FinalDone, isTxn)
 }
 
 func (p *commitProcessor) needsCommit(r *request) bool {
@@ -64,25 +95,35 @@ func (p *commitProcessor) carryOut(c *request) {
 	}
 	waiting := p.pending[c.session]
 	if waiting == nil || !waiting.peek().wasCommittedAs(c) {
-		p.next.processRequest(c)
+		p.server.measuredSince(OtherCommittedTime, c.committedAt)
+		p.pass(c)
 		return
 	}
+	p.server.measured(SessionQueues, int64(len(p.pending)))
+	p.server.measured(SessionQueueSize, int64(waiting.len()))
 	local := waiting.pop()
+	p.queues.add(local, -1)
 	local.adopt(c)
-	p.next.processRequest(local)
-	p.release(c.session)
+	p.server.measuredSince(WriteCommitTime, local.queuedAt)
+	p.server.measuredSince(OwnCommittedTime, c.committedAt)
+	p.pass(local)
+	p.server.measured(ReadsAfterWrite, p.release(c.session))
 }
 
-// release passes on what need not wait any longer in a session's queue.
-func (p *commitProcessor) release(session int64) {
+// release passes on what need not wait any longer in a session's queue, and returns how much that was.
+func (p *commitProcessor) release(session int64) (passed int64) {
 	waiting := p.pending[session]
 	if waiting == nil {
-		return
+		return 0
 	}
 	for !waiting.empty() && (waiting.peek().completed || !p.needsCommit(waiting.peek())) {
-		p.next.processRequest(waiting.pop())
+		r := waiting.pop()
+		p.queues.add(r, -1)
+		p.pass(r)
+		passed++
 	}
 	if waiting.empty() {
 		delete(p.pending, session)
 	}
+	return passed
 }

@@ -43,6 +43,9 @@ func (t *connectionThrottle) take(now time.Duration) bool {
 	return true
 }
 
+// deficit is how many tokens lack.
+func (t *connectionThrottle) deficit() int { return t.Tokens - t.tokens }
+
 // sessionCount is how many sessions there are, as far as this server knows, with those that are being made here.
 func (s *Server) sessionCount() int {
 	if s.tracker != nil {
@@ -57,10 +60,12 @@ type refusals struct{ throttled, sessions int }
 
 // admits tells whether a client's handshake may go on.
 func (s *Server) admits(newSession bool) bool {
-	switch {
-	case !s.throttle.take(s.now.Elapsed):
+	if !s.throttle.take(s.now.Elapsed) {
 		s.refused.throttled++
 		return false
+	}
+	s.measured(TokenDeficit, int64(s.throttle.deficit()))
+	switch {
 	case newSession && s.sessionCount() >= s.config.SessionsMax:
 		s.refused.sessions++
 		return false

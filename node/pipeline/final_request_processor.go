@@ -24,6 +24,7 @@ func (p *finalRequestProcessor) processRequest(r *request) {
 		return
 	}
 	if c.state == connectionClosed {
+		p.server.measured(StaleReply, 1)
 		return // nobody is there to be answered, nor to be told of watches (ZOOKEEPER-1382)
 	}
 	p.answer(r, c)
@@ -42,9 +43,11 @@ func (p *finalRequestProcessor) apply(r *request) {
 		s.config.Log.Error("the tree is not what the leader expects", "zxid", hex(r.header.Zxid), "error", err)
 	}
 	if s.prep != nil {
-		s.prep.changes.applied(r.header.Zxid)
+		if removed := s.prep.changes.applied(r.header.Zxid); removed > 0 {
+			s.measured(ChangesRemoved, int64(removed))
+		}
 	}
-	s.measured(PropagationTime, max(s.now.Wall-r.header.Time, 0))
+	s.measuredAge(PropagationTime, r)
 	s.outputs.Log.Applied(r.entry)
 	p.notify(r.result.Events)
 	switch txn := r.txn.(type) {

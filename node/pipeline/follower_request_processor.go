@@ -14,6 +14,7 @@ type followerRequestProcessor struct {
 }
 
 func (p *followerRequestProcessor) processRequest(r *request) {
+	p.server.measured(ForwardBegun, 1)
 	p.server.setLocal(r)
 	if upgrade := p.server.upgradeSession(r); upgrade != nil {
 		p.pass(upgrade)

@@ -42,3 +42,11 @@ func (s *Server) SessionExpiries() (buckets []ExpiryBucket, decides bool) {
 	slices.SortFunc(buckets, func(a, b ExpiryBucket) int { return cmp.Compare(a.At, b.At) })
 	return buckets, true
 }
+
+// CommitQueues is what waits in the CommitProcessor; a server without one has none.
+func (s *Server) CommitQueues() CommitQueues {
+	if s.commit == nil {
+		return CommitQueues{}
+	}
+	return s.commit.queues
+}

@@ -56,6 +56,7 @@ type heldRequests struct {
 
 func (p *prepRequestProcessor) processRequest(r *request) {
 	p.server.measured(PrepQueued, 1)
+	r.queuedAt = p.server.now.Elapsed
 	p.queue.push(r)
 }
 
@@ -71,8 +72,16 @@ func (p *prepRequestProcessor) step() {
 	if p.holdBack(r) {
 		return
 	}
-	if p.prepare(r); !p.resigned {
+	p.server.measuredSince(PrepBegun, r.queuedAt)
+	changes := p.changes.changes.len()
+	p.prepare(r)
+	p.server.measured(PrepDone, 1)
+	if added := p.changes.changes.len() - changes; added > 0 {
+		p.server.measured(ChangesQueued, int64(added))
+	}
+	if !p.resigned {
 		p.next.processRequest(r)
+		p.server.measured(ProposalDone, 1)
 	}
 }
 
@@ -292,6 +301,7 @@ func (p *prepRequestProcessor) closeSession(r *request) (jute.Txn, jute.Code) {
 		}
 	}
 	p.server.tracker.setClosing(r.session)
+	p.server.measured(CloseSessionDone, 1)
 	return &jute.CloseSessionTxn{Paths2Delete: paths}, jute.Ok
 }
 

@@ -34,10 +34,19 @@ func (s *Server) Commit(zxid int64) error {
 	if s.config.Role == Leader {
 		s.toBeApplied.toBeApplied.push(r)
 	}
+	if s.config.Role != Leader {
+		s.measuredAge(CommitTime, r)
+	}
+	s.commitTransaction(r)
+	return nil
+}
+
+// commitTransaction hands a transaction that is committed to the CommitProcessor.
+func (s *Server) commitTransaction(r *request) {
 	s.measured(CommitQueued, 1)
+	r.committedAt = s.now.Elapsed
 	s.commit.commit(r)
 	s.run()
-	return nil
 }
 
 // LearnerRequest takes a request that a learner forwarded (Leader).
@@ -95,6 +104,7 @@ func (s *Server) Proposal(entry disk.Entry) error {
 	if err != nil || s.closed {
 		return err
 	}
+	s.measuredAge(ProposalTime, r)
 	s.pendingTxns.push(r)
 	s.sync.processRequest(r)
 	s.run()
@@ -120,9 +130,8 @@ func (s *Server) Inform(entry disk.Entry) error {
 		return err
 	}
 	s.sync.processRequest(r)
-	s.measured(CommitQueued, 1)
-	s.commit.commit(r)
-	s.run()
+	s.measuredAge(CommitTime, r)
+	s.commitTransaction(r)
 	return nil
 }
 

@@ -1,6 +1,8 @@
 package pipeline
 
 import (
+	"time"
+
 	"ordeal/node/disk"
 	"ordeal/node/jute"
 	"ordeal/node/quorum"
@@ -34,6 +36,9 @@ type request struct {
 	// submitted tells that the request came through the RequestThrottler, which counts it, with so many bytes.
 	submitted bool
 	bytes     int
+	// queuedAt is when the request came to the PrepRequestProcessor, or to the CommitProcessor if it is there, and
+	// committedAt when its commit came.
+	queuedAt, committedAt time.Duration
 
 	// membership is what a reconfiguration makes the membership, on the server that prepared it.
 	membership *quorum.Config

@@ -52,6 +52,9 @@ func (t *requestThrottler) letIn() {
 			t.server.measured(StaleRequestDropped, 1)
 			continue
 		}
+		if r.connection != nil && r.connection.state == connectionClosed {
+			t.server.measured(StaleRequest, 1)
+		}
 		waited := t.server.now.Elapsed - r.since
 		if config.ThrottledOpWait > 0 && waited > config.ThrottledOpWait && isThrottlable(r.op) {
 			r.refused = jute.ThrottledOp

@@ -117,8 +117,8 @@ func (s *Server) setUpChain() {
 		}
 		s.tree.SetLastZxid(start)
 		s.toBeApplied = &toBeAppliedRequestProcessor{next: final}
-		s.commit = newCommitProcessor(s.toBeApplied, s.config.SyncByQuorum)
-		s.sync.next = &ackRequestProcessor{leading: s.outputs.Leading}
+		s.commit = newCommitProcessor(s, s.toBeApplied, s.config.SyncByQuorum)
+		s.sync.next = &ackRequestProcessor{server: s, leading: s.outputs.Leading}
 		s.proposal = &proposalRequestProcessor{
 			next: s.commit, sync: s.sync, leading: s.outputs.Leading, syncByQuorum: s.config.SyncByQuorum,
 		}
@@ -127,14 +127,14 @@ func (s *Server) setUpChain() {
 		s.first = &leaderRequestProcessor{server: s, next: s.prep}
 	case Follower, Observer:
 		s.learnerTracker = newLearnerSessionTracker()
-		s.commit = newCommitProcessor(final, true)
+		s.commit = newCommitProcessor(s, final, true)
 		s.forwarding = &followerRequestProcessor{server: s, next: s.commit, learner: s.outputs.Learner}
 		s.first = s.forwarding
 		if s.config.Role == Observer {
 			s.first = &observerRequestProcessor{s.forwarding}
 			return
 		}
-		s.sync.next = &sendAckRequestProcessor{learner: s.outputs.Learner}
+		s.sync.next = &sendAckRequestProcessor{server: s, learner: s.outputs.Learner}
 	case ReadOnly:
 		s.learnerTracker = newLearnerSessionTracker()
 		s.prep = s.newPrep(final, s.tree.LastZxid())

@@ -317,6 +317,7 @@ func (c *clientConn) take(ctx context.Context, frame []byte) error {
 	c.added = true
 	handed := c.port.core.add(ctx, func(p *peer.Peer) {
 		admission.take(r.bytes)
+		c.port.core.measures.cameAt(now.Sub(c.port.core.measures.started))
 		p.ClientFrame(c.id, frame)
 	})
 	if !handed {

@@ -43,6 +43,7 @@ type core struct {
 	outputs outputs
 	// observed is told of every step; it may be nil.
 	observed *observer
+	measures *coreMeasures
 	// beforePanic is called when the peer panics, which ends the process; it may be nil.
 	beforePanic func()
 
@@ -262,6 +263,7 @@ func (c *core) step(inputs []input) (left []input) {
 	c.lock.Lock()
 	c.peer.Tick(c.clock.now())
 	for len(inputs) > 0 && c.peer.ClientBytes() < repliesMax {
+		c.measures.taken(len(inputs) - 1)
 		inputs[0](c.peer)
 		inputs = inputs[1:]
 	}
@@ -270,6 +272,7 @@ func (c *core) step(inputs []input) (left []input) {
 	if c.observed != nil {
 		c.observed.observe(c.peer)
 	}
+	c.measures.stepDone(c.peer)
 	c.lock.Unlock()
 	if ready.Membership != nil {
 		c.outputs.membership(*ready.Membership)

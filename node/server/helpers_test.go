@@ -147,15 +147,20 @@ func standaloneConfig(t *testing.T, more string, properties map[string]string) *
 	return config
 }
 
-// ensembleConfigs are those of so many members on the loopback interface, with ids from 1 on.
-func ensembleConfigs(t *testing.T, members int) []*Config {
+// ensembleConfigs are those of so many members on the loopback interface, with ids from 1 on, and behind them of one in
+// each of the further roles.
+func ensembleConfigs(t *testing.T, members int, more ...string) []*Config {
 	t.Helper()
 	lines := ""
-	for id := 1; id <= members; id++ {
-		lines += fmt.Sprintf("server.%d=127.0.0.1:%d:%d\n", id, freeport.Take(t), freeport.Take(t))
+	for id := 1; id <= members+len(more); id++ {
+		role := "participant"
+		if id > members {
+			role = more[id-members-1]
+		}
+		lines += fmt.Sprintf("server.%d=127.0.0.1:%d:%d:%s\n", id, freeport.Take(t), freeport.Take(t), role)
 	}
 	var configs []*Config
-	for id := 1; id <= members; id++ {
+	for id := 1; id <= members+len(more); id++ {
 		dir := t.TempDir()
 		writeFile(t, filepath.Join(dir, "myid"), strconv.Itoa(id)+"\n")
 		path := writeFile(t, filepath.Join(dir, "zoo.cfg"), fmt.Sprintf(

@@ -124,7 +124,7 @@ func (l *leaderConnection) run(ctx context.Context, attempt *leaderAttempt, addr
 	}
 	reader := newLeaderReader(l.core.helping(tcp), l.fieldMax, l.tree)
 	proposals, commits := l.metrics.Counter(metrics.LearnerProposalReceivedCount), l.metrics.Counter(metrics.LearnerCommitReceivedCount)
-	return exchange(ctx, tcp, attempt.out, reader, func(message peer.LearnerMessage) bool {
+	return exchange(ctx, tcp, attempt.out, reader, l.metrics.Summary(metrics.SocketClosingTime), func(message peer.LearnerMessage) bool {
 		switch message.Packet.Type {
 		case jute.PacketProposal:
 			proposals.Add(1)

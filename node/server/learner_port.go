@@ -44,6 +44,8 @@ type learnerPort struct {
 	lock sync.Mutex // guards address too
 	last peer.Link
 	open map[peer.Link]*learnerLink
+	// Learners that are sent a DIFF or TRUNC, and a SNAP.
+	diffs, snaps syncsUnderWay
 }
 
 // learnerLink is one learner's connection.
@@ -54,6 +56,20 @@ type learnerLink struct {
 	// known is whether the leader has answered: it does so once it has found the learner to be of the
 	// ensemble.
 	known atomic.Bool
+	// syncing is where it is counted how many learners are brought up to date as this one is now; nil if it is not. It
+	// is guarded by the port's lock.
+	syncing *syncsUnderWay
+}
+
+// syncsUnderWay is how many learners are brought up to date in one way, and where that is told whenever it changes.
+type syncsUnderWay struct {
+	count int64
+	told  *metrics.Summary
+}
+
+func (s *syncsUnderWay) change(by int64) {
+	s.count += by
+	s.told.Add(s.count)
 }
 
 // place is where to listen.
@@ -149,6 +165,7 @@ func (p *learnerPort) welcome(ctx context.Context, tcp net.Conn) {
 		p.unknown.leave(tcp)
 		p.lock.Lock()
 		delete(p.open, link.id)
+		p.synchronises(link, nil)
 		p.lock.Unlock()
 		return nil
 	})
@@ -168,12 +185,19 @@ func (p *learnerPort) run(ctx context.Context, link *learnerLink) {
 		return
 	}
 	reader := newLearnerReader(p.core.helping(stream), p.fieldMax, &link.known)
-	err = exchange(ctx, stream, link.out, reader, func(message peer.LearnerMessage) bool {
+	err = exchange(ctx, stream, link.out, reader, p.metrics.Summary(metrics.SocketClosingTime), func(message peer.LearnerMessage) bool {
 		p.unknown.leave(link.tcp)
 		if message.Packet.Type == jute.PacketRevalidate {
 			p.metrics.Counter(metrics.RevalidateCount).Add(1)
 		}
-		return p.core.add(ctx, func(peer *peer.Peer) { peer.LearnerPacket(link.id, message) })
+		came := time.Duration(0)
+		if message.Packet.Type == jute.PacketRequest {
+			came = p.core.measures.now()
+		}
+		return p.core.add(ctx, func(peer *peer.Peer) {
+			p.core.measures.cameAt(came)
+			peer.LearnerPacket(link.id, message)
+		})
 	})
 	p.log.Info("learner connection ends", "learner", remote, "error", err)
 	p.core.tell(ctx, func(peer *peer.Peer) { peer.LearnerClosed(link.id) })
@@ -200,12 +224,7 @@ func (p *learnerPort) queue(outputs []peer.LearnerOutput, writer *packetWriter) 
 		}
 		if message := outputs[i].Message; message != nil {
 			link.known.Store(true)
-			switch message.Packet.Type {
-			case jute.PacketDiff:
-				p.metrics.Counter(metrics.DiffCount).Add(1)
-			case jute.PacketSnap:
-				p.metrics.Counter(metrics.SnapCount).Add(1)
-			}
+			p.note(link, message.Packet.Type)
 		}
 		if message := outputs[i].Message; message != nil && !link.out.put(writer.item(message)) {
 			p.log.Warn("learner does not keep up and is cut off", "learner", link.tcp.RemoteAddr().String(), "bytes", learnerQueueMax)
@@ -221,6 +240,30 @@ func (p *learnerPort) queue(outputs []peer.LearnerOutput, writer *packetWriter) 
 	return touched
 }
 
+// note counts what a packet to a learner says of its synchronisation.
+func (p *learnerPort) note(link *learnerLink, packetType int32) {
+	switch packetType {
+	case jute.PacketDiff, jute.PacketTrunc:
+		p.metrics.Counter(metrics.DiffCount).Add(1)
+		p.synchronises(link, &p.diffs)
+	case jute.PacketSnap:
+		p.metrics.Counter(metrics.SnapCount).Add(1)
+		p.synchronises(link, &p.snaps)
+	case jute.PacketUpToDate:
+		p.synchronises(link, nil)
+	}
+}
+
+// synchronises notes how a learner is brought up to date, nil for not any more.
+func (p *learnerPort) synchronises(link *learnerLink, now *syncsUnderWay) {
+	if link.syncing != nil {
+		link.syncing.change(-1)
+	}
+	if link.syncing = now; now != nil {
+		now.change(1)
+	}
+}
+
 // end lets what is queued go out for a moment, and closes.
 func (l *learnerLink) end() {
 	l.out.end()
@@ -229,8 +272,8 @@ func (l *learnerLink) end() {
 
 // exchange reads and writes packets until the connection fails, the flow ends or ctx is done, and
 // closes the connection. It returns why it ended.
-func exchange(ctx context.Context, tcp net.Conn, out *flow, reader *packetReader, receive func(peer.LearnerMessage) bool) error {
-	defer tcp.Close()
+func exchange(ctx context.Context, tcp net.Conn, out *flow, reader *packetReader, closing *metrics.Summary, receive func(peer.LearnerMessage) bool) error {
+	defer closeTimed(tcp, closing)
 	defer context.AfterFunc(ctx, func() {
 		out.end()
 		tcp.SetDeadline(time.Now().Add(shutdownGrace))
@@ -238,7 +281,7 @@ func exchange(ctx context.Context, tcp net.Conn, out *flow, reader *packetReader
 	written := make(chan error, 1)
 	go func() {
 		err := out.drain(context.Background(), tcp)
-		tcp.Close() // ends the reading below
+		closeTimed(tcp, closing) // ends the reading below
 		written <- err
 	}()
 	var err error
@@ -248,10 +291,18 @@ func exchange(ctx context.Context, tcp net.Conn, out *flow, reader *packetReader
 			err = ctx.Err()
 		}
 	}
-	tcp.Close()
+	closeTimed(tcp, closing)
 	out.end()
 	if writeErr := <-written; writeErr != nil && quietly(err) {
 		err = writeErr
 	}
 	return err
+}
+
+// closeTimed closes a connection between servers, and tells how long the first to do so took.
+func closeTimed(tcp net.Conn, took *metrics.Summary) {
+	began := time.Now()
+	if tcp.Close() == nil {
+		took.AddTime(time.Since(began))
+	}
 }

@@ -58,6 +58,10 @@ func TestWhatClientsDoIsMeasured(t *testing.T) {
 		"cnt_node_created_watch_count", "cnt_node_deleted_watch_count", "cnt_propagation_latency", "cnt_readlatency",
 		"cnt_request_throttle_queue_time_ms", "cnt_sync_processor_batch_size", "cnt_sync_processor_queue_and_flush_time_ms",
 		"cnt_unavailable_time", "cnt_updatelatency",
+		"outstanding_changes_queued", "outstanding_changes_removed", "cnt_connection_token_deficit", "cnt_prep_process_time",
+		"cnt_prep_processor_queue_size", "cnt_prep_processor_queue_time_ms", "cnt_proposal_process_time", "cnt_startup_snap_load_time",
+		"cnt_startup_txns_load_time", "cnt_startup_txns_loaded", "cnt_sync_process_time", "cnt_sync_processor_queue_flush_time_ms",
+		"cnt_sync_processor_queue_size", "cnt_sync_processor_queue_time_ms",
 	} {
 		require.Regexp(t, "zk_"+name+`\t[1-9]\d*\n`, mntr)
 	}

@@ -79,6 +79,7 @@ func (s *shell) open(ctx context.Context) error {
 		return err
 	}
 	stats := newServerStats(s.metrics)
+	s.core.measures = newCoreMeasures(s.metrics, stats, func() int { return len(s.core.inputs) })
 	s.backlog.bytesMax = t.backlogBytesMax
 	s.client = &clientPort{
 		listener: listener, moves: make(chan net.Listener, 1), core: s.core, log: s.log, stats: stats,
@@ -129,6 +130,8 @@ func (s *shell) openQuorumPorts(ctx context.Context, options tree.Options) error
 	s.learner = &learnerPort{
 		address: s.own(self.QuorumAddress()), core: s.core, log: s.log, fieldMax: int(t.fieldMax),
 		wanted: make(chan bool, 1), open: map[peer.Link]*learnerLink{}, unknown: waitingRoom{most: handshakesMax}, metrics: s.metrics, security: t.quorumSecurity,
+		diffs: syncsUnderWay{told: s.metrics.Summary(metrics.InflightDiffCount)},
+		snaps: syncsUnderWay{told: s.metrics.Summary(metrics.InflightSnapCount)},
 	}
 	s.packets = &packetWriter{lock: s.core.lock.RLocker()}
 	s.leader = &leaderConnection{
@@ -187,8 +190,8 @@ func (s *shell) openStore(options tree.Options) error {
 			defer s.core.lock.RUnlock()
 			read()
 		},
-		SyncTook: s.synced,
-		Defects:  t.defects, Log: s.log,
+		SyncTook: s.synced, StartTook: s.loaded,
+		Defects: t.defects, Log: s.log,
 	})
 	if err != nil {
 		return err
@@ -213,14 +216,22 @@ func (s *shell) openStore(options tree.Options) error {
 		SuperDigest: t.superDigest, Authentication: c.authentication, Containers: t.containers, SkipACL: t.skipACL, EnforceQuota: t.enforceQuota,
 		NotificationIntervalMin: t.notificationMin, NotificationIntervalMax: t.notificationMax,
 		Tree: options, Random: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
-		Defects: t.defects, Log: s.log, Reader: s.store, Measured: coreMeasures(s.metrics, s.client.stats),
+		Defects: t.defects, Log: s.log, Reader: s.store, Measured: s.core.measures.told,
 	}, state, s.core.clock.now())
 	return nil
+}
+
+// loaded takes how long it took to read the newest snapshot and the log behind it.
+func (s *shell) loaded(snapshot, log time.Duration, entries int) {
+	s.metrics.Summary(metrics.StartupSnapLoadTime).AddTime(snapshot)
+	s.metrics.Summary(metrics.StartupTxnsLoadTime).AddTime(log)
+	s.metrics.Summary(metrics.StartupTxnsLoaded).Add(int64(entries))
 }
 
 // synced takes how long an fsync of the log took.
 func (s *shell) synced(took time.Duration) {
 	s.metrics.Summary(metrics.FsyncTime).AddTime(took)
+	s.times.flushed(took)
 	if most := s.config.tuning.fsyncWarning; took > most {
 		s.client.stats.slowFsyncs.Add(1)
 		s.log.Warn("an fsync of the log took long, and every write with it", "took", took, "fsync.warningthresholdms", most.Milliseconds())

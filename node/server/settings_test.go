@@ -103,7 +103,7 @@ func TestSlowFsyncsAreTold(t *testing.T) {
 	config := standaloneConfig(t, "fsync.warningthresholdms=20\n", nil)
 	written := &logBuffer{}
 	registry := metrics.NewRegistry()
-	s := &shell{config: config, log: slog.New(slog.NewTextHandler(written, nil)), metrics: registry, client: &clientPort{stats: newServerStats(registry)}}
+	s := &shell{config: config, log: slog.New(slog.NewTextHandler(written, nil)), metrics: registry, times: newDiskTimes(registry), client: &clientPort{stats: newServerStats(registry)}}
 	s.synced(20 * time.Millisecond)
 	require.Empty(t, written.String())
 	s.synced(21 * time.Millisecond)

@@ -133,21 +133,26 @@ func (p positioned) WithGroup(name string) slog.Handler {
 type diskTimes struct {
 	lock    sync.Mutex
 	began   map[disk.Ticket]begun
-	waiting int64 // entries appended since the last Sync
+	waiting int64         // entries appended since the last Sync
+	behind  int64         // and since the last one that is done
+	flush   time.Duration // how long the last one took by itself
 
-	batch, syncs, snapshots *metrics.Summary
-	queued                  *metrics.Counter
+	batch, syncs, snapshots, size, wait, flushes, process *metrics.Summary
+	queued                                                *metrics.Counter
 }
 
 type begun struct {
-	at   time.Time
-	into *metrics.Summary
+	at      time.Time
+	into    *metrics.Summary
+	entries int64 // of a Sync
 }
 
 func newDiskTimes(r *metrics.Registry) *diskTimes {
 	return &diskTimes{
 		began: map[disk.Ticket]begun{}, batch: r.Summary(metrics.SyncBatchSize), syncs: r.Summary(metrics.SyncQueueAndFlushTime),
 		snapshots: r.Summary(metrics.SnapshotTime), queued: r.Counter(metrics.SyncProcessorQueued),
+		size: r.Summary(metrics.SyncQueueSize), wait: r.Summary(metrics.SyncQueueTime),
+		flushes: r.Summary(metrics.SyncFlushTime), process: r.Summary(metrics.SyncProcessTime),
 	}
 }
 
@@ -163,10 +168,12 @@ func (d *diskTimes) asked(operations []disk.Operation) {
 		case disk.Sync:
 			d.batch.Add(d.waiting)
 			d.queued.Add(d.waiting)
+			d.size.Add(d.behind)
+			d.behind += d.waiting
+			d.began[operation.Ticket] = begun{now, d.syncs, d.waiting}
 			d.waiting = 0
-			d.began[operation.Ticket] = begun{now, d.syncs}
 		case disk.TakeSnapshot, disk.InstallSnapshot:
-			d.began[operation.Ticket] = begun{now, d.snapshots}
+			d.began[operation.Ticket] = begun{now, d.snapshots, 0}
 		}
 	}
 }
@@ -176,7 +183,21 @@ func (d *diskTimes) done(ticket disk.Ticket) {
 	d.lock.Lock()
 	defer d.lock.Unlock()
 	if one, found := d.began[ticket]; found {
-		one.into.AddTime(time.Since(one.at))
+		took := time.Since(one.at)
+		one.into.AddTime(took)
+		if one.into == d.syncs {
+			d.behind -= one.entries
+			d.wait.AddTime(took - d.flush)
+			d.flushes.AddTime(d.flush)
+			d.process.AddTime(d.flush)
+		}
 		delete(d.began, ticket)
 	}
+}
+
+// flushed notes how long a Sync took by itself. The disk tells it before it reports those that it serves.
+func (d *diskTimes) flushed(took time.Duration) {
+	d.lock.Lock()
+	defer d.lock.Unlock()
+	d.flush = took
 }

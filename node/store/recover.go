@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 	"slices"
+	"time"
 
 	"ordeal/node/disk"
 	"ordeal/node/jute"
@@ -62,6 +63,9 @@ type replayed struct {
 	disorder []*DisorderError
 	// prints are those of the transactions replayed so far, by which a repeated one is known.
 	prints prints
+	// snapshotRead is when the snapshot had been read, and entries is how many came behind it.
+	snapshotRead time.Time
+	entries      int
 }
 
 // logTail is a log file that ends in torn entries.
@@ -115,7 +119,7 @@ func (d *directories) replay(limit int64) (*replayed, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &replayed{base: base}
+	r := &replayed{base: base, snapshotRead: time.Now()}
 	lost := map[int64]bool{}
 	for _, d := range damaged {
 		r.damaged = append(r.damaged, d.err)
@@ -368,6 +372,7 @@ func (d *directories) apply(r *replayed, entry disk.Entry) (proven bool, err err
 	}
 	r.tree.Apply(header, txn)
 	r.last = entry.Zxid
+	r.entries++
 	r.committed = append(r.committed, entry)
 	if keep := d.options.CommitLogCount; len(r.committed) >= 2*keep {
 		r.committed = append([]disk.Entry(nil), r.committed[len(r.committed)-keep:]...)

@@ -63,6 +63,9 @@ type Options struct {
 	Beside func(work func()) (wait func())
 	// SyncTook, if not nil, is told how long each fsync of the log took.
 	SyncTook func(time.Duration)
+	// StartTook, if not nil, is told how long it took Open to read the newest snapshot, and the log behind it with so many
+	// entries.
+	StartTook func(snapshot, log time.Duration, entries int)
 	// Defects are the planted mistakes. This package holds defect.SnapshotUncommitted.
 	Defects defect.Set
 	// Log gets warnings about what recovery met.
@@ -152,7 +155,11 @@ func (s *Store) open() (*disk.State, error) {
 	if err := s.removeUnfinished(); err != nil {
 		return nil, err
 	}
+	began := time.Now()
 	r, err := d.replay(noLimit)
+	if took := s.options.StartTook; took != nil && r != nil {
+		took(r.snapshotRead.Sub(began), time.Since(r.snapshotRead), r.entries)
+	}
 	if errors.Is(err, errNothing) {
 		r, err = s.initialize(r)
 	}

@@ -4,17 +4,20 @@
 // All of Apache's counters and summaries are there, but not all of them are fed. Those that have a constant in
 // names.go are; the others are always zero, and no alarm should be made of them. They are
 //
-//   - of stages that this server does not have: a response cache, worker pools and their queues, the cleaner of dead
-//     watchers, Netty, a virtual machine that pauses;
-//   - of times within one step of the core, which has no clock of its own: the processing times of the
-//     PrepRequestProcessor, the CommitProcessor and the FinalRequestProcessor, and the waits between them;
-//   - of what is not told apart: proposal_latency, commit_propagation_latency and proposal_ack_creation_latency beside
-//     quorum_ack_latency and propagation_latency; startup_snap_load_time and startup_txns_load_time, which dbinittime holds
-//     together; the diffs and snapshots that are under way; the tokens that new
-//     connections lack; queue sizes and outstanding changes;
-//   - of what cannot be switched on: authentication between servers.
+//   - of stages that this server does not have: a response cache, worker pools and what waits for them or runs
+//     in them, the cleaner of dead watchers, Netty, a virtual machine that pauses, masters for observers;
+//   - of what cannot be switched on: authentication between servers, and the ways around a processor;
+//   - quit_leading_due_to_disloyal_voter: this server has initLimit for that.
 //
-// Of the gauges, connection_drop_probability and the counts of connections without mutual TLS are always zero too.
+// Of the gauges, the counts of connections without mutual TLS are always zero too.
+//
+// Some mean what is nearest to Apache's meaning:
+//
+//   - the queue in front of the PrepRequestProcessor, and of a learner's, is that of the core, which takes one input at a time;
+//   - one round of the CommitProcessor is what it does in one step of the core, and it only sees reads that wait for a
+//     write of their session or set watches: the others are answered without it;
+//   - times of the SyncRequestProcessor are of all that shares one fsync, and sync_process_time is that fsync;
+//   - snapshottime is of snapshots taken and installed while the server runs: none is written at a start or for an election.
 //
 // The package knows nothing of servers: the shell tells it what happens, and asks it for everything
 // when somebody wants to see it.
