@@ -203,9 +203,11 @@ type State struct {
 	DataSize      int64
 	Sessions      int
 	LocalSessions int
-	Learners      int
-	ProposalLast  int // sizes in bytes, leader only
-	ProposalMin   int
-	ProposalMax   int
-	Phase         string // discovery, synchronization, broadcast, election
+	// DropProbability is the share of new connections that are closed at random (ConnectionThrottle.FreezeTime).
+	DropProbability float64
+	Learners        int
+	ProposalLast    int // sizes in bytes, leader only
+	ProposalMin     int
+	ProposalMax     int
+	Phase           string // discovery, synchronization, broadcast, election
 }

@@ -114,7 +114,7 @@ func (p *Peer) startServer(role pipeline.Role, epoch int64) {
 		TickTime: p.config.TickTime, SessionTimeoutMin: p.config.SessionTimeoutMin, SessionTimeoutMax: p.config.SessionTimeoutMax,
 		LocalSessions: p.config.LocalSessions, LocalSessionsUpgrading: p.config.LocalSessionsUpgrading,
 		ThrottleMax: p.config.ThrottleMax, ThrottleKeepStale: p.config.ThrottleKeepStale, ThrottledOpWait: p.config.ThrottledOpWait,
-		ConnectionThrottle: p.config.ConnectionThrottle, SessionsMax: p.config.SessionsMax,
+		ConnectionThrottle: p.config.ConnectionThrottle, Random: p.config.Random, SessionsMax: p.config.SessionsMax,
 		Reconfig: p.config.Reconfig, StandaloneEnabled: p.config.StandaloneEnabled,
 		SyncByQuorum: p.config.SyncByQuorum, OutstandingMax: outstandingMax, MaxBuffer: p.config.MaxBuffer,
 		TransactionMax: p.config.TransactionMax,

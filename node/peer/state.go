@@ -31,6 +31,7 @@ func (p *Peer) State() State {
 	if p.server != nil {
 		state.Outstanding = p.server.Outstanding()
 		state.LocalSessions = p.server.LocalSessions()
+		state.DropProbability = p.server.DropProbability()
 		state.ReadOnly = p.role == looking
 	}
 	if p.membership.Precedes(p.lastSeen) {

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"log/slog"
+	"math/rand/v2"
 	"time"
 
 	"ordeal/node/defect"
@@ -78,6 +79,8 @@ type Config struct {
 	ThrottledOpWait time.Duration
 
 	ConnectionThrottle ConnectionThrottle
+	// Random is what ConnectionThrottle draws from; it may be nil if that has no FreezeTime.
+	Random *rand.Rand
 	// SessionsMax is how many sessions there may be; 0: SessionsMaxDefault. No client gets a new one beyond it. What
 	// clients of other servers get is for those servers to say.
 	SessionsMax int

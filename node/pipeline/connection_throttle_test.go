@@ -3,6 +3,7 @@ package pipeline
 import (
 	"log/slog"
 	"math"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,11 @@ import (
 
 	"ordeal/node/jute"
 )
+
+// tokens is a throttle without more.
+func tokens(count int, fillTime time.Duration, fillCount int) ConnectionThrottle {
+	return ConnectionThrottle{Tokens: count, FillTime: fillTime, FillCount: fillCount}
+}
 
 func TestConnectionThrottle(t *testing.T) {
 	const start = time.Hour
@@ -21,25 +27,90 @@ func TestConnectionThrottle(t *testing.T) {
 		want   []bool
 	}{
 		{"off", ConnectionThrottle{}, []time.Duration{0, 0, 0}, []bool{true, true, true}},
-		{"a burst", ConnectionThrottle{2, time.Second, 1}, []time.Duration{0, 0, 0}, []bool{true, true, false}},
-		{"filled again", ConnectionThrottle{2, time.Second, 1},
+		{"a burst", tokens(2, time.Second, 1), []time.Duration{0, 0, 0}, []bool{true, true, false}},
+		{"filled again", tokens(2, time.Second, 1),
 			[]time.Duration{0, 0, 999 * time.Millisecond, time.Second, time.Second},
 			[]bool{true, true, false, true, false}},
-		{"what is left of a time counts", ConnectionThrottle{1, time.Second, 1},
+		{"what is left of a time counts", tokens(1, time.Second, 1),
 			[]time.Duration{0, 1900 * time.Millisecond, 2 * time.Second}, []bool{true, true, true}},
-		{"all at once", ConnectionThrottle{1, time.Second, math.MaxInt}, []time.Duration{0, time.Second, time.Second}, []bool{true, true, false}},
-		{"never more than there may be", ConnectionThrottle{2, time.Millisecond, 3},
+		{"all at once", tokens(1, time.Second, math.MaxInt), []time.Duration{0, time.Second, time.Second}, []bool{true, true, false}},
+		{"never more than there may be", tokens(2, time.Millisecond, 3),
 			[]time.Duration{time.Hour, time.Hour, time.Hour}, []bool{true, true, false}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			throttle := newConnectionThrottle(test.config, start)
+			throttle := newConnectionThrottle(test.config, nil, start)
 			var got []bool
 			for _, at := range test.at {
-				got = append(got, throttle.take(start+at))
+				got = append(got, throttle.take(1, start+at))
 			}
 			require.Equal(t, test.want, got)
 		})
 	}
+}
+
+// TestConnectionThrottleDropsAtRandom: the share of those that it closes goes up while there are no tokens, stays while
+// some lack, and comes down when none do.
+func TestConnectionThrottleDropsAtRandom(t *testing.T) {
+	const step, fill = 11 * time.Millisecond, time.Hour
+	config := tokens(4, fill, 4)
+	config.FreezeTime, config.DropIncrease, config.DropDecrease, config.DecreaseRatio = 10*time.Millisecond, 0.4, 0.7, 0.25
+	throttle := newConnectionThrottle(config, rand.New(rand.NewPCG(1, 2)), 0)
+	for range 4 {
+		require.True(t, throttle.take(1, 0))
+	}
+	now := time.Duration(0)
+	for _, want := range []float64{0.4, 0.8, 1, 1} {
+		now += step
+		require.False(t, throttle.take(1, now), "there are no tokens")
+		require.False(t, throttle.take(1, now), "one change in a time")
+		require.InDelta(t, want, throttle.drop, 1e-9)
+	}
+	for _, want := range []float64{0.3, 0} {
+		throttle.tokens = 3 // a quarter lacks
+		now += step
+		throttle.take(1, now)
+		require.InDelta(t, want, throttle.drop, 1e-9)
+	}
+	throttle.drop, throttle.tokens = 0.5, 2
+	throttle.take(1, now+step)
+	require.Equal(t, 0.5, throttle.drop, "more than a quarter lacks")
+	config.Tokens, config.FillCount = 1_000_000, 1
+	throttle = newConnectionThrottle(config, rand.New(rand.NewPCG(1, 2)), 0)
+	throttle.drop = 0.3
+	taken := 0
+	for range 10_000 {
+		if throttle.take(1, 0) {
+			taken++
+		}
+	}
+	require.InDelta(t, 7000, taken, 200)
+}
+
+// TestSessionsHaveWeights: tokens are counted in global sessions.
+func TestSessionsHaveWeights(t *testing.T) {
+	weights := SessionWeights{Global: 3, Local: 1, Renewed: 2}
+	require.Equal(t, SessionWeights{5, 5, 5}, tokens(1, time.Second, 1).Weighted(SessionWeights{3, 5, 2}).Weights)
+	for _, test := range []struct {
+		name    string
+		options []func(*Config)
+		want    int // new sessions with two tokens
+	}{
+		{"global", nil, 2},
+		{"local", []func(*Config){withRole(Leader), func(c *Config) { c.LocalSessions = true }}, 6},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			throttled := func(c *Config) { c.ConnectionThrottle = tokens(2, time.Second, 1).Weighted(weights) }
+			w := newWorld(t, append(test.options, throttled)...)
+			require.Equal(t, test.want, w.handshakes(10))
+		})
+	}
+	t.Run("renewed", func(t *testing.T) {
+		w := newWorld(t, func(c *Config) { c.ConnectionThrottle = tokens(2, time.Second, 1).Weighted(weights) })
+		c := w.connect()
+		_, response := c.resume()
+		require.Equal(t, c.session, response.SessionID)
+		require.Equal(t, 1, w.server.throttle.tokens)
+	})
 }
 
 // logged makes a world's server write its log into the builder.
@@ -62,7 +133,7 @@ func (w *world) handshakes(count int) (sessions int) {
 
 func TestClientsThatComeTooFast(t *testing.T) {
 	var log strings.Builder
-	w := newWorld(t, logged(&log), func(c *Config) { c.ConnectionThrottle = ConnectionThrottle{5, time.Second, 2} })
+	w := newWorld(t, logged(&log), func(c *Config) { c.ConnectionThrottle = tokens(5, time.Second, 2) })
 	require.Equal(t, 5, w.handshakes(8))
 	w.pass(time.Second)
 	require.Equal(t, 2, w.handshakes(8))

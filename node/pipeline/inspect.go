@@ -43,6 +43,9 @@ func (s *Server) SessionExpiries() (buckets []ExpiryBucket, decides bool) {
 	return buckets, true
 }
 
+// DropProbability is the share of new connections that the throttle closes at random.
+func (s *Server) DropProbability() float64 { return s.throttle.drop }
+
 // CommitQueues is what waits in the CommitProcessor; a server without one has none.
 func (s *Server) CommitQueues() CommitQueues {
 	if s.commit == nil {

@@ -89,7 +89,7 @@ func New(config Config, t *tree.Tree, now Now, outputs Outputs) *Server {
 		sessionID:   firstSessionID(config.ServerID, now.Wall),
 		connections: map[Conn]*connection{}, bySession: map[int64]*connection{},
 	}
-	s.throttle = newConnectionThrottle(config.ConnectionThrottle, now.Elapsed)
+	s.throttle = newConnectionThrottle(config.ConnectionThrottle, config.Random, now.Elapsed)
 	s.throttler.server = s
 	local := config.LocalSessions && config.Role != Standalone
 	s.local = newUpgradeableSessionTracker(config.TickTime.Milliseconds(), now.Elapsed.Milliseconds(), local)

@@ -372,9 +372,14 @@ func TestFloodOfSessions(t *testing.T) {
 	for name, test := range map[string]struct {
 		lines      string
 		properties map[string]string
-		log        string
+		log, mntr  string
 	}{
-		"by their rate":   {lines: "connection_throttle_tokens=2\nconnection_throttle_fill_time=3600000\n", log: "faster than connection_throttle_tokens allow"},
+		"by their rate": {lines: "connection_throttle_tokens=2\nconnection_throttle_fill_time=3600000\n", log: "faster than connection_throttle_tokens allow"},
+		"at random": {
+			lines: "connection_throttle_tokens=2\nconnection_throttle_fill_time=3600000\nconnection_throttle_freeze_time=0\n" +
+				"connection_throttle_drop_increase=0.5\n",
+			log: "faster than connection_throttle_tokens allow", mntr: "zk_connection_drop_probability\t0.5\n",
+		},
 		"by their number": {properties: map[string]string{"ordeal.sessionsMax": "2"}, log: "new sessions were refused"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -385,6 +390,7 @@ func TestFloodOfSessions(t *testing.T) {
 			write(t, third, connectRequest(30_000))
 			requireClosed(t, third)
 			r.logs(test.log)
+			require.Contains(t, r.word("mntr"), test.mntr)
 		})
 	}
 }

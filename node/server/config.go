@@ -141,6 +141,19 @@ func (p Properties) number(name string, otherwise, least int64) (int64, error) {
 	return number, nil
 }
 
+// fraction is any number.
+func (p Properties) fraction(name string, otherwise float64) (float64, error) {
+	value, set := p.get(name)
+	if !set {
+		return otherwise, nil
+	}
+	number, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+	if err != nil || math.IsNaN(number) {
+		return 0, fmt.Errorf("property %s=%s: want a number", name, value)
+	}
+	return number, nil
+}
+
 // tuning is what the properties say, checked.
 type tuning struct {
 	snapCount          int64
@@ -228,29 +241,41 @@ func (p Properties) tune() (tuning, error) {
 		keep(err)
 		return value
 	}
+	fraction := func(name string, otherwise float64) float64 {
+		value, err := p.fraction(name, otherwise)
+		keep(err)
+		return value
+	}
 	milliseconds := func(name string, otherwise time.Duration) time.Duration {
 		return time.Duration(number(name, otherwise.Milliseconds(), 1)) * time.Millisecond
 	}
 	const kib = 1024
 	t.snapCount = max(2, number("zookeeper.snapCount", 100_000, 1))
 	t.snapSizeBytes = number("zookeeper.snapSizeLimitInKb", 4194304, 0) * kib
-	t.snapshotSizeFactor = 0.33
-	if value, set := p.get("zookeeper.snapshotSizeFactor"); set {
-		factor, err := strconv.ParseFloat(value, 64)
-		if err != nil {
-			keep(fmt.Errorf("property zookeeper.snapshotSizeFactor=%s: want a number", value))
-		}
-		t.snapshotSizeFactor = factor
-	}
+	t.snapshotSizeFactor = fraction("zookeeper.snapshotSizeFactor", 0.33)
 	t.commitLogCount = max(500, number("zookeeper.commitLogCount", 500, 1))
 	t.outstandingMax = number("zookeeper.globalOutstandingLimit", 1000, 1)
 	t.throttleMax = number("zookeeper.request_throttle_max_requests", 0, 0)
 	t.throttleDropStale = flag("zookeeper.request_throttle_drop_stale", true)
 	t.throttledOpWait = time.Duration(number("zookeeper.throttled_op_wait_time", 0, 0)) * time.Millisecond
 	t.connectionThrottle = pipeline.ConnectionThrottle{
-		Tokens:    int(number("zookeeper.connection_throttle_tokens", 0, 0)),
-		FillTime:  milliseconds("zookeeper.connection_throttle_fill_time", time.Millisecond),
-		FillCount: int(number("zookeeper.connection_throttle_fill_count", 1, 1)),
+		Tokens:        int(number("zookeeper.connection_throttle_tokens", 0, 0)),
+		FillTime:      milliseconds("zookeeper.connection_throttle_fill_time", time.Millisecond),
+		FillCount:     int(number("zookeeper.connection_throttle_fill_count", 1, 1)),
+		DropIncrease:  fraction("zookeeper.connection_throttle_drop_increase", 0.02),
+		DropDecrease:  fraction("zookeeper.connection_throttle_drop_decrease", 0.002),
+		DecreaseRatio: fraction("zookeeper.connection_throttle_decrease_ratio", 0),
+	}
+	if freeze := number("zookeeper.connection_throttle_freeze_time", -1, -1); freeze >= 0 {
+		t.connectionThrottle.FreezeTime = max(time.Duration(freeze)*time.Millisecond, 1)
+	}
+	weights := pipeline.SessionWeights{
+		Global:  int(number("zookeeper.connection_throttle_global_session_weight", 3, 1)),
+		Local:   int(number("zookeeper.connection_throttle_local_session_weight", 1, 1)),
+		Renewed: int(number("zookeeper.connection_throttle_renew_session_weight", 2, 1)),
+	}
+	if flag("zookeeper.connection_throttle_weight_enabled", false) {
+		t.connectionThrottle = t.connectionThrottle.Weighted(weights)
 	}
 	t.sessionsMax = number("ordeal.sessionsMax", pipeline.SessionsMaxDefault, 1)
 	t.allConnectionsMax = number("zookeeper.maxCnxns", 0, 0)

@@ -48,7 +48,7 @@ func (w *words) gauges(state peer.State) []gauge {
 	whole("packets_sent", w.stats.sent.Load())
 	whole("packets_received", w.stats.received.Load())
 	whole("max_client_response_size", response.most)
-	list = append(list, gauge{"connection_drop_probability", 0, false})
+	list = append(list, gauge{"connection_drop_probability", state.DropProbability, false})
 	whole("watch_count", int64(state.Watches))
 	whole("auth_failed_count", w.stats.authFailed.Load())
 	whole("min_latency", least)

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ordeal/node/jute"
+	"ordeal/node/pipeline"
 	"ordeal/node/server/metrics"
 )
 
@@ -31,6 +32,13 @@ func TestSettingsHaveTheirEffect(t *testing.T) {
 		{"znode.container.maxNeverUsedIntervalMs=9", 9 * time.Millisecond, func(c *Config) any { return c.tuning.containers.NeverUsedMax }},
 		{"txnLogSizeLimitInKb=16", int64(16 << 10), func(c *Config) any { return c.tuning.logSizeMax }},
 		{"txnLogSizeLimitInKb=-1", int64(0), func(c *Config) any { return c.tuning.logSizeMax }},
+		{"connection_throttle_tokens=4\nconnection_throttle_freeze_time=0", time.Duration(1), func(c *Config) any { return c.tuning.connectionThrottle.FreezeTime }},
+		{"connection_throttle_tokens=4\nconnection_throttle_weight_enabled=true\nconnection_throttle_fill_count=2\nconnection_throttle_local_session_weight=2\n" +
+			"connection_throttle_freeze_time=10\nconnection_throttle_drop_increase=0.5\nconnection_throttle_drop_decrease=.1\nconnection_throttle_decrease_ratio=0.2",
+			pipeline.ConnectionThrottle{
+				Tokens: 12, FillTime: time.Millisecond, FillCount: 6, FreezeTime: 10 * time.Millisecond, DropIncrease: 0.5, DropDecrease: 0.1,
+				DecreaseRatio: 0.2, Weights: pipeline.SessionWeights{Global: 3, Local: 2, Renewed: 2},
+			}, func(c *Config) any { return c.tuning.connectionThrottle }},
 	} {
 		c, _, err := load(t, standaloneText+test.line, nil)
 		require.NoError(t, err)
