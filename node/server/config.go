@@ -222,7 +222,7 @@ const (
 	metricsPortDefault = 7000
 )
 
-// tune reads the properties that the server knows. Others are kept and have no effect.
+// tune reads the properties that the server knows. Others are kept and have no effect (see unknown).
 func (p Properties) tune() (tuning, error) {
 	var t tuning
 	var firstErr error

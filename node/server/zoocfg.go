@@ -50,6 +50,7 @@ type reader struct {
 	dynamicFile       string
 	peerType          string
 	standaloneEnabled bool
+	others            []line // that became properties
 }
 
 func (r *reader) read() error {
@@ -280,6 +281,7 @@ func (r *reader) take(l line) error {
 		return err
 	}
 	c.Properties["zookeeper."+l.key] = l.value
+	r.others = append(r.others, l)
 	return nil
 }
 
@@ -368,6 +370,7 @@ func (r *reader) finish() error {
 		return err
 	}
 	c.Warnings = append(c.Warnings, c.Properties.unheeded()...)
+	c.Warnings = append(c.Warnings, c.Properties.unknown(r.path, r.others)...)
 	var err error
 	if c.tuning, err = c.Properties.tune(); err != nil {
 		return err
