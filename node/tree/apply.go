@@ -184,7 +184,9 @@ func (t *Tree) insert(path string, n *node) {
 	if parent.children == nil {
 		parent.children = &names{}
 	}
-	parent.children.add(name)
+	if parent.children.add(name) {
+		t.countBelow(parentPath, parent, 1+n.below)
+	}
 	switch owner := n.stat.EphemeralOwner; t.options.kindOf(owner) {
 	case ownerContainer:
 		t.containers.add(path)
@@ -195,6 +197,16 @@ func (t *Tree) insert(path string, n *node) {
 			t.ephemerals[owner] = &names{}
 		}
 		t.ephemerals[owner].add(path)
+	}
+}
+
+// countBelow notes on a znode and on all above it how many more there are below.
+func (t *Tree) countBelow(path string, n *node, more int32) {
+	for n.below += more; path != rootKey; n.below += more {
+		path, _ = splitPath(path)
+		if n = t.nodes[path]; n == nil {
+			return // of an orphan, as replaying the log onto a fuzzy snapshot makes them for a while
+		}
 	}
 }
 
@@ -228,8 +240,11 @@ func (t *Tree) deleteNode(path string, zxid int64) jute.Code {
 	if parent == nil {
 		return jute.NoNode
 	}
+	n := t.nodes[path]
 	if parent.children != nil {
-		parent.children.remove(name)
+		if parent.children.remove(name) && n != nil {
+			t.countBelow(parentPath, parent, -1-n.below)
+		}
 		if parent.children.len() == 0 {
 			parent.children = nil
 		}
@@ -238,7 +253,6 @@ func (t *Tree) deleteNode(path string, zxid int64) jute.Code {
 		parent.stat.Pzxid = zxid
 		t.rehash(parentPath, parent)
 	}
-	n := t.nodes[path]
 	if n == nil {
 		return jute.NoNode
 	}

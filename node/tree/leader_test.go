@@ -225,8 +225,13 @@ func requireSound(t require.TestingT, tree *Tree) {
 	count := 0
 	ephemerals, uses := map[int64][]string{}, map[int64]int{}
 	var containers, ttls []string
+	below := map[string]int{}
 	tree.walk(rootKey, tree.nodes[rootKey], func(path string, n *node) bool {
 		count++
+		for above := path; above != rootKey; {
+			above, _ = splitPath(above)
+			below[clientPath(above)]++
+		}
 		digest += NodeDigest(clientPath(path), n.data, n.stat)
 		size += int64(len(clientPath(path)) + len(n.data))
 		uses[n.acl]++
@@ -240,6 +245,9 @@ func requireSound(t require.TestingT, tree *Tree) {
 		}
 		return true
 	})
+	for path := range tree.nodes {
+		require.Equal(t, below[clientPath(path)], tree.AllChildrenNumber(clientPath(path)), "znodes below %s", path)
+	}
 	require.Equal(t, digest, tree.Digest(), "digest")
 	require.Equal(t, size, tree.DataSize(), "data size")
 	require.Equal(t, count, len(tree.nodes), "znodes that the root reaches")

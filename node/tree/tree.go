@@ -50,6 +50,7 @@ type node struct {
 	acl      int64  // in aclCache
 	stat     jute.StatPersisted
 	digest   uint32
+	below    int32 // znodes at any depth
 }
 
 // New returns the tree of a server that has never seen a transaction.
@@ -177,18 +178,12 @@ func (t *Tree) clientStat(n *node) jute.Stat {
 	return stat
 }
 
-// AllChildrenNumber counts the znodes below path, at any depth.
+// AllChildrenNumber is the number of znodes below path, at any depth. It is kept and not counted: others wait for who asks.
 func (t *Tree) AllChildrenNumber(path string) int {
-	if path == "/" {
-		return len(t.nodes) - 1
+	if n := t.nodes[key(path)]; n != nil {
+		return int(n.below)
 	}
-	n := t.nodes[path]
-	if n == nil {
-		return 0
-	}
-	count := 0
-	t.walk(path, n, func(string, *node) bool { count++; return true })
-	return count - 1
+	return 0
 }
 
 // Walk visits every znode, a parent before its children and children in ascending order, until
