@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bufio"
 	"encoding/binary"
 	"errors"
 	"hash/adler32"
@@ -322,5 +323,41 @@ func TestLogWriterRefusesHoles(t *testing.T) {
 			require.Equal(t, results[0].Err, results[1].Err)
 			require.ErrorIs(t, stopped, results[0].Err)
 		})
+	}
+}
+
+// shortFile is a file that is cut while somebody reads it: less comes than its size said.
+type shortFile struct {
+	File
+	left int64
+}
+
+func (f shortFile) ReadAt(b []byte, at int64) (int, error) {
+	n := max(0, min(int64(len(b)), f.left-at))
+	read, err := f.File.ReadAt(b[:n], at)
+	if err == nil && n < int64(len(b)) {
+		err = io.EOF
+	}
+	return read, err
+}
+
+// TestLogReaderOfAFileThatGetsShorter: an end that comes too early is a failure to read, and not taken for the end of
+// the log.
+func TestLogReaderOfAFileThatGetsShorter(t *testing.T) {
+	content := padded(logOf(1, 2))
+	files := newMemoryFS()
+	files.put("/log", content)
+	for left := range len(content) {
+		reader, err := openLog(files, "/log", 0)
+		require.NoError(t, err)
+		short := shortFile{reader.file, int64(left)}
+		reader.file, reader.buffered = short, bufio.NewReader(io.NewSectionReader(short, 0, reader.size))
+		reader.newest = true
+		for err == nil {
+			_, err = reader.next()
+		}
+		require.NotErrorIs(t, err, io.EOF, "%d bytes are left", left)
+		require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+		reader.close()
 	}
 }

@@ -85,8 +85,21 @@ func (r *logReader) corrupt(offset int64, reason string, arguments ...any) error
 	return &CorruptError{File: r.path, Offset: offset, Reason: fmt.Sprintf(reason, arguments...)}
 }
 
+// readError tells why bytes could not be read that should be there. A file that ends too early must not look like the end
+// of the log.
 func (r *logReader) readError(err error) error {
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
 	return fmt.Errorf("read %s at byte %d: %w", r.path, r.offset, err)
+}
+
+// readAt reads bytes that lie within the file.
+func (r *logReader) readAt(bytes []byte, at int64) error {
+	if n, err := r.file.ReadAt(bytes, at); n < len(bytes) {
+		return r.readError(err)
+	}
+	return nil
 }
 
 // next returns the next entry, or io.EOF at the end of the log.
@@ -97,8 +110,7 @@ func (r *logReader) next() (disk.Entry, error) {
 		}
 	}
 	var head [entryHeaderSize]byte
-	_, err := io.ReadFull(r.buffered, head[:])
-	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+	if n, err := io.ReadFull(r.buffered, head[:]); int64(n) < min(entryHeaderSize, r.size-r.offset) {
 		return disk.Entry{}, r.readError(err)
 	}
 	checksum := binary.BigEndian.Uint64(head[:8])
@@ -141,7 +153,7 @@ func zxidIn(payload []byte) int64 { return int64(binary.BigEndian.Uint64(payload
 func (r *logReader) header() error {
 	var head [fileHeaderSize]byte
 	n, err := io.ReadFull(r.buffered, head[:])
-	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+	if int64(n) < min(fileHeaderSize, r.size) {
 		return r.readError(err)
 	}
 	expected := fileHeader(logMagic, 0)
@@ -186,8 +198,8 @@ func (r *logReader) end(checksum uint64, length int64) error {
 		return r.corrupt(r.offset, "the log ends here, but byte %d is not zero", used-1)
 	}
 	rest := make([]byte, used-r.offset)
-	if _, err := r.file.ReadAt(rest, r.offset); err != nil && !errors.Is(err, io.EOF) {
-		return r.readError(err)
+	if err := r.readAt(rest, r.offset); err != nil {
+		return err
 	}
 	if length < 0 || wholeUnderOtherLength(checksum, rest) {
 		return r.corrupt(r.offset, "an entry's length, %d, is wrong", length)
@@ -223,8 +235,8 @@ func (r *logReader) lacksSector(end, used int64) (bool, error) {
 			continue
 		}
 		part := sector[from-at:]
-		if _, err := r.file.ReadAt(part, from); err != nil && !errors.Is(err, io.EOF) {
-			return false, r.readError(err)
+		if err := r.readAt(part, from); err != nil {
+			return false, err
 		}
 		if bytes.Equal(part, zeros[:len(part)]) {
 			return true, nil
@@ -278,8 +290,8 @@ func (r *logReader) used(offset int64) (int64, error) {
 	chunk := make([]byte, min(readBufferSize, r.size-offset))
 	for at := offset; at < r.size; {
 		n := min(int64(len(chunk)), r.size-at)
-		if _, err := r.file.ReadAt(chunk[:n], at); err != nil && !errors.Is(err, io.EOF) {
-			return 0, r.readError(err)
+		if err := r.readAt(chunk[:n], at); err != nil {
+			return 0, err
 		}
 		if !bytes.Equal(chunk[:n], zeros[:n]) {
 			used = at + int64(len(bytes.TrimRight(chunk[:n], "\x00")))
