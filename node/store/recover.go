@@ -306,21 +306,12 @@ func (d *directories) replaySorted(r *replayed, logs []namedFile) (found bool, e
 	from := r.last
 	var entries []disk.Entry
 	for _, log := range logs {
-		reader, err := openLog(d.files, log.path, 0)
+		more, any, err := d.entriesAfter(log, from)
+		found = found || any
 		if err != nil {
 			return found, err
 		}
-		defer reader.close()
-		reader.newest = log.newest
-		for entry, err := range reader.entries() {
-			if err != nil {
-				return found, err
-			}
-			found = true
-			if entry.Zxid > from {
-				entries = append(entries, entry)
-			}
-		}
+		entries = append(entries, more...)
 	}
 	slices.SortStableFunc(entries, func(a, b disk.Entry) int { return cmp.Compare(a.Zxid, b.Zxid) })
 	for _, entry := range entries {
@@ -337,6 +328,26 @@ func (d *directories) replaySorted(r *replayed, logs []namedFile) (found bool, e
 		}
 	}
 	return found, nil
+}
+
+// entriesAfter reads the entries of one log that are after zxid, and tells whether there was any entry in it.
+func (d *directories) entriesAfter(log namedFile, zxid int64) (entries []disk.Entry, found bool, err error) {
+	reader, err := openLog(d.files, log.path, 0)
+	if err != nil {
+		return nil, false, err
+	}
+	defer reader.close()
+	reader.newest = log.newest
+	for entry, err := range reader.entries() {
+		if err != nil {
+			return entries, found, err
+		}
+		found = true
+		if entry.Zxid > zxid {
+			entries = append(entries, entry)
+		}
+	}
+	return entries, found, nil
 }
 
 // disorderErrorsMax bounds how many misplaced transactions are kept.
