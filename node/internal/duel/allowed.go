@@ -7,26 +7,6 @@ import (
 	"ordeal/node/jute"
 )
 
-// The two sides, as indices.
-const (
-	apache = iota
-	ours
-	sides
-)
-
-// names are those of the sides.
-var names = [sides]string{"Apache", "ours"}
-
-// heard is one thing that a client heard: a reply, a watch event, or the end of the connection.
-type heard struct {
-	header jute.ReplyHeader // its zxid without the epoch
-	event  jute.WatcherEvent
-	body   string
-	closed bool // the connection has ended, after this reply if there is one
-}
-
-func last(answers []heard) heard { return answers[len(answers)-1] }
-
 // What our server answers otherwise than Apache 3.8.0 on purpose. Not asked at all are: check alone, of which
 // Apache makes a transaction that nobody can read (ZOOKEEPER-2623); createTTL with the flags of a
 // container, which takes Apache down; a reconfig that cannot be read, for which it logs a zxid twice; createSession
@@ -50,7 +30,7 @@ const (
 
 // asker is the client whose request was answered differently.
 type asker struct {
-	// own are its connection's watches, and all are those of every connection.
+	// own are its connection's watches, and all are those of every connection that there is.
 	own watchBook
 	all []watchBook
 	// unreadable tells whether Apache's server itself refuses the client this znode's data now.

@@ -25,12 +25,6 @@ func NeedAdminServer(t *testing.T) {
 	apachetest.Need(t, apachetest.ServletAPI)
 }
 
-// SuperDigest lets "super:secret" do everything. Both servers have to be given it.
-const SuperDigest = "super:lK75jTNcA+U9vtVEw5vB51mj/w4="
-
-// patience bounds every wait; it only ends tests that fail.
-const patience = 2 * time.Minute
-
 // Apache is one server of Apache ZooKeeper.
 type Apache struct {
 	*apachetest.Server

@@ -1,6 +1,10 @@
 package duel
 
-import "fmt"
+import (
+	"fmt"
+	"maps"
+	"slices"
+)
 
 // clockBook is when the transactions of one server were, as far as stats have shown. Times of two servers cannot
 // be compared, but how they hang together can: a transaction has one time, wherever it is shown, and
@@ -29,5 +33,17 @@ func (b *clockBook) note(zxid, time int64) error {
 		return fmt.Errorf("transaction %#x is at %d, but the older one %#x was at %d", zxid, time, b.newest, b.latest)
 	}
 	b.newest, b.latest = zxid, time
+	return nil
+}
+
+// inOrder looks at all transactions at once: note compares with the newest of them only.
+func (b *clockBook) inOrder() error {
+	before := int64(0)
+	for _, zxid := range slices.Sorted(maps.Keys(b.at)) {
+		if b.at[zxid] < b.at[before] {
+			return fmt.Errorf("transaction %#x is at %d, but the older one %#x was at %d", zxid, b.at[zxid], before, b.at[before])
+		}
+		before = zxid
+	}
 	return nil
 }

@@ -9,4 +9,9 @@
 // few znodes, so that requests meet. They leave out, or allow for, what our server answers otherwise on
 // purpose; allowed.go has the list. The package must not know how the other server works: it sees addresses
 // and answers.
+//
+// A stream asks in three ways. One request at a time, what comes of it is heard by all clients before the next. In a
+// burst one client sends many without waiting: every answer and event is determined, and so is their order. In a
+// melee all clients send bursts at the same time, each in a subtree of its own: then answers are determined
+// but for zxids, and the order of events of others follows from the zxids in the answers.
 package duel

@@ -1,5 +1,3 @@
-//go:build integration
-
 package duel
 
 import "ordeal/node/jute"
@@ -206,7 +204,7 @@ func (d *Duel) Script() {
 	for _, op := range []jute.OpCode{1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 14, 15, 17, 18, 19, 21, 22, 101, 103, 104, 105, 106, 107} {
 		c := d.Connect()
 		c.ask(op, nil)
-		c.askFrame("half a request", 77, op, nil, append(requestFrame(77, op, nil), 0, 0, 0, 2, 'a'))
+		c.play(requestOf(77, op, append(requestFrame(77, op, nil), 0, 0, 0, 2, 'a')))
 	}
 	for _, packet := range []jute.AuthPacket{{Scheme: "digest"}, {Scheme: "world", Auth: []byte("anyone")}, {Scheme: "sasl"}, {Scheme: ""}} {
 		d.Connect().ask(jute.OpAuth, packet)

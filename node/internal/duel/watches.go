@@ -52,15 +52,20 @@ func (b watchBook) covers(of string) bool {
 // fired removes the watches that fire once and were heard of.
 func (b watchBook) fired(answers []heard) {
 	for _, one := range answers {
-		switch one.event.Type {
-		case jute.EventNodeCreated, jute.EventNodeDataChanged:
-			b.drop(one.event.Path, jute.WatcherData)
-		case jute.EventNodeDeleted:
-			b.drop(one.event.Path, jute.WatcherData)
-			b.drop(one.event.Path, jute.WatcherChildren)
-		case jute.EventNodeChildrenChanged:
-			b.drop(one.event.Path, jute.WatcherChildren)
-		}
+		b.happened(one.event)
+	}
+}
+
+// happened removes the watches that fire once and that an event fires, whether or not the client may hear of it.
+func (b watchBook) happened(event jute.WatcherEvent) {
+	switch event.Type {
+	case jute.EventNodeCreated, jute.EventNodeDataChanged:
+		b.drop(event.Path, jute.WatcherData)
+	case jute.EventNodeDeleted:
+		b.drop(event.Path, jute.WatcherData)
+		b.drop(event.Path, jute.WatcherChildren)
+	case jute.EventNodeChildrenChanged:
+		b.drop(event.Path, jute.WatcherChildren)
 	}
 }
 

@@ -1,0 +1,113 @@
+package duel
+
+import "ordeal/node/jute"
+
+const (
+	// burstMax is the number of requests that a client sends together at most.
+	burstMax = 64
+	// meleeEach is how often a melee is played instead of a burst.
+	meleeEach = 2
+	// burstEndsEach is how often a burst ends with the end of its session.
+	burstEndsEach = 40
+	// burstAuthEach is how often a burst begins with auth.
+	burstAuthEach = 20
+)
+
+// crowd plays a burst or a melee.
+func (s *stream) crowd() {
+	if s.oneIn(meleeEach) {
+		s.meleeOfAll()
+		return
+	}
+	i := s.anyPlayer()
+	c := s.players[i]
+	requests := s.burst(c)
+	c.play(requests...)
+	if c.dead && !s.t.Failed() {
+		s.players[i] = s.Connect()
+	}
+}
+
+// burst is what a client sends together. What closes its connection is not among it, but for the end of the
+// session as the last: requests that are under way then may be answered or not.
+func (s *stream) burst(c *Client) []request {
+	var requests []request
+	length := 1 + s.random.IntN(burstMax)
+	var again *request
+	if s.oneIn(burstAuthEach) { // later in a burst it might give requests before it another identity, and once more none
+		auth := c.request(jute.OpAuth, s.identity())
+		again = &auth
+		requests = append(requests, auth)
+	}
+	for len(requests) < length {
+		switch {
+		case again != nil && s.oneIn(8):
+			requests = append(requests, *again)
+		case s.oneIn(setWatchesEach):
+			requests = s.withProbes(c, requests, s.setWatches(c))
+		case s.oneIn(quotaEvery):
+			requests = append(requests, s.quota(c)...)
+		default:
+			requests = s.more(c, requests)
+		}
+	}
+	end := jute.OpPing
+	if s.oneIn(burstEndsEach) {
+		end = jute.OpCloseSession
+	}
+	return append(requests, c.request(end, nil))
+}
+
+// more appends any request that may be part of a melee too.
+func (s *stream) more(c *Client, requests []request) []request {
+	if s.oneIn(nonsenseEvery) {
+		if r, ok := s.nonsense(c); ok && !unknown(r.op) {
+			return s.withProbes(c, requests, r)
+		}
+		return requests
+	}
+	return s.withProbes(c, requests, c.request(s.request(s.persistent(c))))
+}
+
+// unknown tells whether an op is answered by closing the connection.
+func unknown(op jute.OpCode) bool { return jute.NewRequest(op) == nil && op != jute.OpWhoAmI }
+
+// withProbes appends a request, and reads of those znodes that decide whether an answer may differ (see compare).
+// An exists that would leave a watch at one server is left out.
+func (s *stream) withProbes(c *Client, requests []request, r request) []request {
+	var paths []string
+	switch says := r.says.(type) {
+	case *jute.ExistsRequest:
+		if says.Watch && !isPublic(says.Path) {
+			return requests
+		}
+		paths = []string{says.Path}
+	case *jute.SetWatches:
+		paths = append(append(append(paths, says.DataWatches...), says.ExistWatches...), says.ChildWatches...)
+	case *jute.SetWatches2:
+		paths = append(append(append(paths, says.DataWatches...), says.ExistWatches...), says.ChildWatches...)
+	}
+	requests = append(requests, r)
+	for _, path := range paths {
+		requests = append(requests, c.request(jute.OpGetData, jute.GetDataRequest{Path: path}))
+	}
+	return requests
+}
+
+// meleeOfAll lets all players ask at the same time.
+func (s *stream) meleeOfAll() {
+	tops := []string{"/a", "/b", "/c", "/d"}
+	s.random.Shuffle(len(tops), func(i, j int) { tops[i], tops[j] = tops[j], tops[i] })
+	var parts []part
+	for i := range s.players {
+		s.revive(i)
+		s.within = tops[i]
+		p := part{client: s.players[i], within: s.within}
+		for length := 1 + s.random.IntN(burstMax); len(p.requests) < length; {
+			p.requests = s.more(p.client, p.requests)
+		}
+		parts = append(parts, p)
+	}
+	s.within = ""
+	s.melee(parts)
+}
