@@ -35,6 +35,15 @@ func effectsOf(op jute.OpCode, request jute.Record, code jute.Code, reply any) [
 	return all
 }
 
+// effectsIn are those of a request at one side.
+func effectsIn(r request, from segment) []effect {
+	body := replyTo(r.op)
+	if body != nil {
+		body.Decode(jute.NewDecoder(from.body))
+	}
+	return effectsOf(r.op, r.says, from.header.Err, body)
+}
+
 func effectOf(request jute.Record, reply any) []effect {
 	switch request := request.(type) {
 	case *jute.CreateRequest, *jute.CreateTTLRequest:

@@ -114,12 +114,15 @@ func (d *Duel) zxidAt(i int, zxid int64) int64 {
 // checkOrder looks at the order of what every client heard at one server.
 func (d *Duel) checkOrder(i int, parts []part, all [][sides][]segment, pings []pinged) {
 	d.t.Helper()
-	done := map[string][]transaction{}
+	firings := map[string][]firing{}
 	for j, p := range parts {
 		for k, one := range all[j][i] {
 			if r := p.requests[k]; consumesZxid(r.op) {
-				effects := d.effects(r, one)
-				done[p.within] = append(done[p.within], transaction{withoutEpoch(one.header.Zxid), effects})
+				for _, done := range effectsIn(r, one) {
+					for _, event := range done.events() {
+						firings[p.within] = append(firings[p.within], firing{withoutEpoch(one.header.Zxid), event})
+					}
+				}
 			}
 		}
 	}
@@ -136,7 +139,7 @@ func (d *Duel) checkOrder(i int, parts []part, all [][sides][]segment, pings []p
 				writes = append(writes[:len(all[j][i])], false)
 			}
 		}
-		require.NoError(d.t, inOrder(connection, writes, done), "%s: the order in which client %d hears of what clients did at the same time", names[i], n)
+		require.NoError(d.t, inOrder(connection, writes, firings), "%s: the order in which client %d hears of what clients did at the same time", names[i], n)
 	}
 }
 

@@ -8,21 +8,20 @@ import (
 	"ordeal/node/jute"
 )
 
-// transaction is what a write was at one server.
-type transaction struct {
-	zxid    int64
-	effects []effect
+// firing is an event that a transaction has for those who watch.
+type firing struct {
+	zxid  int64
+	event jute.WatcherEvent
 }
 
 // inOrder tells what is wrong with the order in which a connection heard of transactions at one server. The last zxid
 // that a reply shows says which transactions had been applied: an event of one of those comes before the reply,
 // and an event of a later one after it. So zxids never go back, and a write's is greater than what came before it.
 //
-// The transactions are those of every subtree in the order of their zxids, and each event is taken for one of the first
-// transaction that may have caused it: a watch that fires once fires then, and one that stays is told of
-// each, unless its client may not read the znode.
-func inOrder(connection []segment, writes []bool, done map[string][]transaction) error {
-	done = maps.Clone(done)
+// The firings are those below every top-level znode in their order. Each event is taken for the first that it may be: a
+// watch that fires once fires then, and one that stays is told of each, unless its client may not read the znode.
+func inOrder(connection []segment, writes []bool, firings map[string][]firing) error {
+	firings = maps.Clone(firings)
 	shown := int64(0)
 	for i, one := range connection {
 		if one.silent {
@@ -39,37 +38,26 @@ func inOrder(connection []segment, writes []bool, done map[string][]transaction)
 			return fmt.Errorf("reply %d is a write's, and a reply before it showed its zxid %#x", i, zxid)
 		}
 		for _, event := range one.events {
-			within := topOf(event.event.Path)
-			rest, cause := done[within], int64(0)
+			within, cause := topOf(event.event.Path), int64(0)
+			rest := firings[within]
 			for cause == 0 && len(rest) > 0 {
-				if first := rest[0]; first.zxid > shown && first.fires(event.event) {
+				first := rest[0]
+				if first.zxid > shown && first.event.Type == event.event.Type && first.event.Path == event.event.Path {
 					cause = first.zxid
-				} else {
-					rest = rest[1:]
 				}
+				rest = rest[1:]
 			}
+			firings[within] = rest
 			switch {
 			case cause == 0:
 				return fmt.Errorf("%v came after a reply that showed zxid %#x, and no later transaction fires it", event.event, shown)
 			case cause > zxid && !auth:
 				return fmt.Errorf("%v of transaction %#x came before a reply that shows zxid %#x only", event.event, cause, zxid)
 			}
-			done[within] = rest
 		}
 		shown = zxid
 	}
 	return nil
-}
-
-func (t transaction) fires(event jute.WatcherEvent) bool {
-	for _, one := range t.effects {
-		for _, fired := range one.events() {
-			if fired.Type == event.Type && fired.Path == event.Path {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // topOf is the first name of a path, with the slash before it.

@@ -55,15 +55,6 @@ func (d *Duel) render(i int, op jute.OpCode, request jute.Record, from segment) 
 	return r
 }
 
-// effects are those of a request at one side.
-func (d *Duel) effects(r request, from segment) []effect {
-	body := replyTo(r.op)
-	if body != nil {
-		body.Decode(jute.NewDecoder(from.body))
-	}
-	return effectsOf(r.op, r.says, from.header.Err, body)
-}
-
 // replyTo is an empty body of a reply, or nil where nothing in it needs to be known.
 func replyTo(op jute.OpCode) jute.Decodable {
 	switch op {
