@@ -84,17 +84,38 @@ func TestIntegrationStreamAgainstApache(t *testing.T) {
 	}
 }
 
-// TestIntegrationEnsemblesAgainstApache asks ensembles, once through a follower and once through the leader.
+// TestIntegrationEnsemblesAgainstApache asks ensembles: through a follower, through the leader, and through all members
+// at the same time.
 func TestIntegrationEnsemblesAgainstApache(t *testing.T) {
 	length, seed := streamFrom(t)
-	for _, mode := range []string{"follower", "leader"} {
-		t.Run(mode, func(t *testing.T) {
-			follower, leader := duel.StartApacheEnsemble(t)
-			apache := map[string]*duel.Apache{"follower": follower, "leader": leader}[mode]
-			all := startTwins(t)
-			r := all[slices.IndexFunc(all, func(r *running) bool { return r.mode() == mode })]
-			d := duel.New(t, duel.TCP(t, apache.Address), duel.TCP(t, r.clientAddress()))
-			d.KeepAwake(duel.TCP(t, follower.Address), duel.TCP(t, leader.Address))
+	for _, c := range []struct {
+		name  string
+		modes []string // those of the members that are asked
+	}{
+		{"follower", []string{"follower"}},
+		{"leader", []string{"leader"}},
+		{"spread", []string{"follower", "leader", "follower"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			followers, leader := duel.StartApacheEnsemble(t)
+			theirs := map[string][]*duel.Apache{"follower": followers, "leader": {leader}}
+			mine := map[string][]*running{}
+			for _, r := range startTwins(t) {
+				mode := r.mode()
+				mine[mode] = append(mine[mode], r)
+			}
+			var d *duel.Duel
+			apache, r := theirs[c.modes[0]][0], mine[c.modes[0]][0]
+			for _, mode := range c.modes {
+				a, o := duel.TCP(t, theirs[mode][0].Address), duel.TCP(t, mine[mode][0].clientAddress())
+				theirs[mode], mine[mode] = theirs[mode][1:], mine[mode][1:]
+				if d == nil {
+					d = duel.New(t, a, o)
+				} else {
+					d.AddHome(a, o)
+				}
+			}
+			d.KeepAwake(duel.TCP(t, leader.Address), duel.TCP(t, followers[0].Address), duel.TCP(t, followers[1].Address))
 			d.Stream(seed, length/80, length/5)
 			report(t, d, seed)
 			apache.Kill()

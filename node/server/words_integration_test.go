@@ -200,7 +200,8 @@ func TestIntegrationWordsAndCommandsAgainstApache(t *testing.T) {
 }
 
 func TestIntegrationWordsOfMembersAgainstApache(t *testing.T) {
-	follower, leader := duel.StartApacheEnsemble(t)
+	followers, leader := duel.StartApacheEnsemble(t)
+	follower := followers[0]
 	var members []*running
 	for _, config := range ensembleConfigs(t, 3) {
 		config.SessionTimeoutMax = unpinged

@@ -30,7 +30,8 @@ const (
 
 // asker is the client whose request was answered differently.
 type asker struct {
-	// own are its connection's watches, and all are those of every connection that there is.
+	// own are its connection's watches, and all are those of every connection to the same
+	// member that there is.
 	own watchBook
 	all []watchBook
 	// unreadable tells whether Apache's server itself refuses the client this znode's data now.

@@ -41,8 +41,8 @@ func StartApache(t *testing.T, settings ...string) *Apache {
 	return a
 }
 
-// StartApacheEnsemble runs three servers, and returns one that follows and the one that leads.
-func StartApacheEnsemble(t *testing.T, settings ...string) (follower, leader *Apache) {
+// StartApacheEnsemble runs three servers, and returns those that follow and the one that leads.
+func StartApacheEnsemble(t *testing.T, settings ...string) (followers []*Apache, leader *Apache) {
 	t.Helper()
 	const members = 3
 	settings = append(settings, "initLimit=20", "syncLimit=10")
@@ -58,10 +58,10 @@ func StartApacheEnsemble(t *testing.T, settings ...string) (follower, leader *Ap
 		case "leader":
 			leader = a
 		default:
-			follower = a
+			followers = append(followers, a)
 		}
 	}
-	return follower, leader
+	return followers, leader
 }
 
 func runApache(t *testing.T, settings []string, myid ...string) *Apache {

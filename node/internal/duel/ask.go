@@ -132,7 +132,7 @@ func (c *Client) judge(requests []request, all [sides][]segment) {
 				return
 			}
 			words := d.render(i, r.op, r.says, all[i][k])
-			answers[i] = append(slices.Clone(all[i][k].events), words.heard)
+			answers[i] = append(slices.Clone(all[i][k].events), c.inTime(i, r, words.heard))
 			if i == apache {
 				effects = words.effects
 			}
@@ -142,7 +142,6 @@ func (c *Client) judge(requests []request, all [sides][]segment) {
 		}
 		c.dead = last(answers[apache]).closed
 		c.compare(k, requests, answers, all[apache])
-		d.zxid = max(d.zxid, last(answers[apache]).header.Zxid)
 		d.happened(effects)
 		c.watches.asked(r.says, answers)
 		if c.dead {
@@ -161,7 +160,7 @@ func (c *Client) compare(k int, requests []request, answers [sides][]heard, thei
 	exists, isExists := r.says.(*jute.ExistsRequest)
 	leavesWatch := isExists && exists.Watch
 	alone := len(requests) == 1
-	who := asker{own: c.watches, all: d.books(), unreadable: c.refusedNow}
+	who := asker{own: c.watches, all: d.books(c.home), unreadable: c.refusedNow}
 	if !alone {
 		who.unreadable = func(path string) bool { return refusedNext(path, requests[k+1:], theirs[k+1:]) }
 	}
@@ -225,11 +224,10 @@ func mayFireWatches(op jute.OpCode) bool {
 func (d *Duel) listen(requests []request) {
 	d.t.Helper()
 	ends := slices.ContainsFunc(requests, func(r request) bool { return r.op == jute.OpCloseSession })
-	for j, heardOf := range d.pingAll() {
+	for j, heardOf := range d.hearAll() {
 		var answers [sides][]heard
 		for i := range sides {
-			one := heardOf.segments[i]
-			answers[i] = append(slices.Clone(one.events), d.render(i, jute.OpPing, nil, one).heard)
+			answers[i] = append(slices.Clone(heardOf.segments[i].events), heardOf.answer(i))
 		}
 		heardOf.client.watches.fired(answers[apache])
 		if slices.Equal(answers[apache], answers[ours]) || ends && alikeButForDeletions(answers[apache], answers[ours]) {
@@ -239,29 +237,63 @@ func (d *Duel) listen(requests []request) {
 	}
 }
 
-// pinged is what a client heard up to the answer to a ping.
-type pinged struct {
+// inTime checks an answer's zxid against those before it, and takes it away where members may lag behind one another.
+func (c *Client) inTime(i int, r request, answer heard) heard {
+	d := c.duel
+	zxid := answer.header.Zxid
+	if zxid <= 0 {
+		return answer // none, or that of a part of a melee
+	}
+	if zxid < c.shown[i] {
+		assert.Fail(d.t, "time goes back", "%s: %s is answered at zxid %#x, something before it was at %#x", names[i], r, zxid, c.shown[i])
+	}
+	c.shown[i] = zxid
+	d.zxid = max(d.zxid, zxid)
+	if d.isSpread() && !consumesZxid(r.op) {
+		answer.header.Zxid = 0
+	}
+	return answer
+}
+
+// lastWords is what a client heard up to the answer to a request that all are behind that there is to hear.
+type lastWords struct {
 	client   *Client
+	request  request
 	segments [sides]segment
 }
 
-// pingAll lets every client hear what there is to hear. Behind the answer to the last request come the events before
-// the answer to a ping.
-func (d *Duel) pingAll() []pinged {
-	d.clients = slices.DeleteFunc(d.clients, func(c *Client) bool { return c.dead })
-	ping := requestOf(jute.XidPing, jute.OpPing, requestFrame(jute.XidPing, jute.OpPing, nil))
-	for _, c := range d.clients {
-		for i, wire := range c.wires {
-			wire.Write(ping.frames[i])
-		}
+func (l lastWords) answer(i int) heard {
+	d := l.client.duel
+	answer := l.client.inTime(i, l.request, d.render(i, l.request.op, l.request.says, l.segments[i]).heard)
+	if d.isSpread() {
+		answer.header.Zxid = 0 // all clients have asked at the same time
 	}
-	var all []pinged
+	return answer
+}
+
+// nowhere cannot be carried out: nothing is changed, but a transaction says so.
+var nowhere = jute.DeleteRequest{Path: "/none/none", Version: -1}
+
+// hearAll lets every client hear what there is to hear. What comes behind the answer to the last request comes before the
+// answer to a ping. A member that may lag needs to be asked for a write, since sync does not wait for what a leader
+// has committed and not yet applied.
+func (d *Duel) hearAll() []lastWords {
+	d.clients = slices.DeleteFunc(d.clients, func(c *Client) bool { return c.dead })
+	var all []lastWords
 	for _, c := range d.clients {
-		one := pinged{client: c}
-		for i := range sides {
-			one.segments[i] = c.hear(i, []request{ping})[0]
+		one := lastWords{client: c, request: requestOf(jute.XidPing, jute.OpPing, requestFrame(jute.XidPing, jute.OpPing, nil))}
+		if d.isSpread() {
+			one.request = c.request(jute.OpDelete, nowhere)
+		}
+		for i, wire := range c.wires {
+			wire.Write(one.request.frames[i])
 		}
 		all = append(all, one)
+	}
+	for j := range all {
+		for i := range sides {
+			all[j].segments[i] = all[j].client.hear(i, []request{all[j].request})[0]
+		}
 	}
 	return all
 }
@@ -283,11 +315,11 @@ func (d *Duel) happened(effects []effect) {
 	}
 }
 
-// books are those of the watches of all connections that there are.
-func (d *Duel) books() []watchBook {
+// books are those of the watches of all connections to a member that there are.
+func (d *Duel) books(home int) []watchBook {
 	var all []watchBook
 	for _, c := range d.clients {
-		if !c.dead {
+		if !c.dead && c.home == home {
 			all = append(all, c.watches)
 		}
 	}

@@ -24,7 +24,7 @@ func (s *stream) crowd() {
 	requests := s.burst(c)
 	c.play(requests...)
 	if c.dead && !s.t.Failed() {
-		s.players[i] = s.Connect()
+		s.players[i] = s.Connect(c.home)
 	}
 }
 

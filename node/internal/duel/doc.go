@@ -13,5 +13,7 @@
 // A stream asks in three ways. One request at a time, what comes of it is heard by all clients before the next. In a
 // burst one client sends many without waiting: every answer and event is determined, and so is their order. In a
 // melee all clients send bursts at the same time, each in a subtree of its own: then answers are determined
-// but for zxids, and the order of events of others follows from the zxids in the answers.
+// but for zxids, and the order of events of others follows from the zxids in the answers. Where clients have
+// different members of an ensemble, one may see a transaction later than another: zxids of reads are then only seen not
+// to go back, and every client writes something before another one asks.
 package duel

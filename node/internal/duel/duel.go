@@ -23,8 +23,9 @@ var tracing = os.Getenv("ORDEAL_TRACE") != ""
 
 // Duel is both servers and their clients.
 type Duel struct {
-	t       testing.TB
-	dials   [sides]Dial
+	t testing.TB
+	// homes are the members that clients connect to.
+	homes   [][sides]Dial
 	clients []*Client
 	// sessions are the numbers of the sessions, from 1 in the order in which they were opened.
 	sessions [sides]map[int64]int64
@@ -43,16 +44,26 @@ type Duel struct {
 	Allowed map[string]int
 }
 
-// New returns a duel of Apache's server and ours, neither of which has had a client before.
+// New returns a duel of Apache's server and ours, neither of which has had a client before. If they are members of
+// ensembles, AddHome may add others.
 func New(t testing.TB, apache, ours Dial) *Duel {
-	return &Duel{t: t, dials: [sides]Dial{apache, ours}, sessions: [sides]map[int64]int64{{}, {}},
+	return &Duel{t: t, homes: [][sides]Dial{{apache, ours}}, sessions: [sides]map[int64]int64{{}, {}},
 		clocks: [sides]clockBook{newClockBook(), newClockBook()}, renamed: map[int64]int64{}, znodes: map[string]bool{}, Allowed: map[string]int{}}
 }
+
+// AddHome lets the players of a stream connect to further members, in turn.
+func (d *Duel) AddHome(apache, ours Dial) { d.homes = append(d.homes, [sides]Dial{apache, ours}) }
+
+// isSpread tells whether clients have different members, so that one may see a transaction later than another one.
+func (d *Duel) isSpread() bool { return len(d.homes) > 1 }
 
 // Client is one client, connected to both servers.
 type Client struct {
 	duel  *Duel
+	home  int // its member
 	wires [sides]Wire
+	// shown are the newest zxids that it was told.
+	shown [sides]int64
 	dead  bool
 	id    [sides]int64
 	pass  [sides][]byte
@@ -61,10 +72,10 @@ type Client struct {
 	watches watchBook
 }
 
-// Open connects a client that has no session yet.
-func (d *Duel) Open() *Client {
-	c := &Client{duel: d, watches: watchBook{}}
-	for i, dial := range d.dials {
+// Open connects a client that has no session yet to a member.
+func (d *Duel) Open(home int) *Client {
+	c := &Client{duel: d, home: home, watches: watchBook{}}
+	for i, dial := range d.homes[home] {
 		c.wires[i] = dial()
 	}
 	return c
@@ -74,8 +85,8 @@ func (d *Duel) Open() *Client {
 const sessionTimeout = 40_000
 
 // Connect opens a client with a new session.
-func (d *Duel) Connect() *Client {
-	c := d.Open()
+func (d *Duel) Connect(home int) *Client {
+	c := d.Open(home)
 	c.handshake([sides]int64{}, [sides][]byte{make([]byte, 16), make([]byte, 16)}, 0, sessionTimeout)
 	d.clients = append(d.clients, c)
 	return c
@@ -86,15 +97,15 @@ func (d *Duel) Connect() *Client {
 // (ZOOKEEPER-4537).
 func (d *Duel) KeepAwake(members ...Dial) {
 	const pause = 20 * time.Millisecond
-	asked := d.dials[apache]
+	asked := d.homes[0][apache]
 	var wires []Wire
 	for _, member := range members {
-		d.dials[apache] = member
-		c := d.Connect()
+		d.homes[0][apache] = member
+		c := d.Connect(0)
 		d.clients = slices.DeleteFunc(d.clients, func(other *Client) bool { return other == c })
 		wires = append(wires, c.wires[:]...)
 	}
-	d.dials[apache] = asked
+	d.homes[0][apache] = asked
 	stop := make(chan struct{})
 	var readers sync.WaitGroup
 	for _, wire := range wires {

@@ -49,9 +49,9 @@ func (d *Duel) melee(parts []part) {
 	if d.t.Failed() {
 		return
 	}
-	pings := d.pingAll()
+	ends := d.hearAll()
 	for i := range sides {
-		d.checkOrder(i, parts, all, pings)
+		d.checkOrder(i, parts, all, ends)
 	}
 	for j, p := range parts {
 		var judged [sides][]segment
@@ -64,7 +64,7 @@ func (d *Duel) melee(parts []part) {
 		}
 		p.client.judge(p.requests, judged)
 	}
-	for _, heardOf := range pings {
+	for _, heardOf := range ends {
 		d.compareSubtrees(parts, all, heardOf)
 	}
 }
@@ -112,7 +112,7 @@ func (d *Duel) zxidAt(i int, zxid int64) int64 {
 }
 
 // checkOrder looks at the order of what every client heard at one server.
-func (d *Duel) checkOrder(i int, parts []part, all [][sides][]segment, pings []pinged) {
+func (d *Duel) checkOrder(i int, parts []part, all [][sides][]segment, ends []lastWords) {
 	d.t.Helper()
 	firings := map[string][]firing{}
 	for j, p := range parts {
@@ -126,9 +126,9 @@ func (d *Duel) checkOrder(i int, parts []part, all [][sides][]segment, pings []p
 			}
 		}
 	}
-	for n, heardOf := range pings {
+	for n, heardOf := range ends {
 		connection := []segment{heardOf.segments[i]}
-		writes := []bool{false}
+		writes := []bool{consumesZxid(heardOf.request.op)}
 		for j, p := range parts {
 			if p.client == heardOf.client {
 				connection = append(slices.Clone(all[j][i]), connection...)
@@ -136,7 +136,7 @@ func (d *Duel) checkOrder(i int, parts []part, all [][sides][]segment, pings []p
 				for _, r := range p.requests {
 					writes = append(writes, consumesZxid(r.op))
 				}
-				writes = append(writes[:len(all[j][i])], false)
+				writes = append(writes[:len(all[j][i])], consumesZxid(heardOf.request.op))
 			}
 		}
 		require.NoError(d.t, inOrder(connection, writes, firings), "%s: the order in which client %d hears of what clients did at the same time", names[i], n)
@@ -144,7 +144,7 @@ func (d *Duel) checkOrder(i int, parts []part, all [][sides][]segment, pings []p
 }
 
 // compareSubtrees compares the order of all events that a client heard of each subtree, and what ended them.
-func (d *Duel) compareSubtrees(parts []part, all [][sides][]segment, heardOf pinged) {
+func (d *Duel) compareSubtrees(parts []part, all [][sides][]segment, heardOf lastWords) {
 	d.t.Helper()
 	var events [sides][]heard
 	for i := range sides {
@@ -166,11 +166,7 @@ func (d *Duel) compareSubtrees(parts []part, all [][sides][]segment, heardOf pin
 		}
 	}
 	assert.Equal(d.t, events[apache], events[ours], "events of what nobody did: Apache, ours")
-	var ends [sides]heard
-	for i := range sides {
-		ends[i] = d.render(i, jute.OpPing, nil, heardOf.segments[i]).heard
-	}
-	assert.Equal(d.t, ends[apache], ends[ours], "the answer to a ping: Apache, ours")
+	assert.Equal(d.t, heardOf.answer(apache), heardOf.answer(ours), "the answer after a melee: Apache, ours")
 }
 
 func eventsWithin(within string, events []heard) []heard {

@@ -17,7 +17,7 @@ func multiOf(operations ...any) jute.MultiRequest {
 
 // Script plays what a random stream would rarely meet.
 func (d *Duel) Script() {
-	a, b := d.Connect(), d.Connect()
+	a, b := d.Connect(0), d.Connect(0)
 	create := func(path string, flags int32) { d.t.Helper(); a.ask(jute.OpCreate, createOf(path, flags)) }
 
 	// Paths and flags.
@@ -158,12 +158,12 @@ func (d *Duel) Script() {
 	a.ask(jute.OpSetData, jute.SetDataRequest{Path: "/w", Version: -1})
 
 	// Sessions: an end that takes ephemerals along, a wrong password, a return, a future that is not here.
-	e := d.Connect()
+	e := d.Connect(0)
 	e.ask(jute.OpCreate, createOf("/eph", 1))
 	e.ask(jute.OpCreate, createOf("/m/eph-", 3))
 	b.ask(jute.OpExists, jute.ExistsRequest{Path: "/eph", Watch: true})
 	b.ask(jute.OpGetChildren, jute.GetChildrenRequest{Path: "/m", Watch: true})
-	again := d.Open()
+	again := d.Open(0)
 	d.clients = append(d.clients, again)
 	e.dead = true
 	again.handshake(e.id, e.pass, 1, 40)
@@ -182,14 +182,14 @@ func (d *Duel) Script() {
 	create("/q", 0)
 	create("/q/r", 0)
 	again.ask(jute.OpCloseSession, nil)
-	late := d.Open()
+	late := d.Open(0)
 	late.handshake(again.id, again.pass, 0, sessionTimeout)
-	wrong := d.Open()
+	wrong := d.Open(0)
 	wrong.handshake(a.id, [sides][]byte{make([]byte, 16), make([]byte, 16)}, 0, sessionTimeout)
 	a.dead = true
-	future := d.Open()
+	future := d.Open(0)
 	future.handshake([sides]int64{}, [sides][]byte{{}, {}}, 1<<60, sessionTimeout)
-	short := d.Open()
+	short := d.Open(0)
 	short.handshake([sides]int64{}, [sides][]byte{nil, nil}, 0, -5)
 
 	// Nonsense.
@@ -197,17 +197,17 @@ func (d *Duel) Script() {
 		if op == jute.OpCheck {
 			continue // ZOOKEEPER-2623: Apache 3.8.0 makes a transaction of it that it cannot read back
 		}
-		d.Connect().ask(op, nil)
+		d.Connect(0).ask(op, nil)
 	}
-	d.Connect().ask(jute.OpReconfig, jute.ReconfigRequest{JoiningServers: "server.9=x:1:2;3"})
+	d.Connect(0).ask(jute.OpReconfig, jute.ReconfigRequest{JoiningServers: "server.9=x:1:2;3"})
 	// Without reconfig: one that cannot be read makes Apache log a zxid for the second time.
 	for _, op := range []jute.OpCode{1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 14, 15, 17, 18, 19, 21, 22, 101, 103, 104, 105, 106, 107} {
-		c := d.Connect()
+		c := d.Connect(0)
 		c.ask(op, nil)
 		c.play(requestOf(77, op, append(requestFrame(77, op, nil), 0, 0, 0, 2, 'a')))
 	}
 	for _, packet := range []jute.AuthPacket{{Scheme: "digest"}, {Scheme: "world", Auth: []byte("anyone")}, {Scheme: "sasl"}, {Scheme: ""}} {
-		d.Connect().ask(jute.OpAuth, packet)
+		d.Connect(0).ask(jute.OpAuth, packet)
 	}
-	d.Connect().ask(jute.OpSASL, jute.GetSASLRequest{Token: []byte{}})
+	d.Connect(0).ask(jute.OpSASL, jute.GetSASLRequest{Token: []byte{}})
 }

@@ -28,8 +28,8 @@ const streamClients = 3
 // their sessions and come back now and then. The first difference ends the test.
 func (d *Duel) Stream(seed uint64, single, together int) {
 	s := &stream{Duel: d, random: rand.New(rand.NewPCG(seed, 0))}
-	for range streamClients {
-		s.players = append(s.players, d.Connect())
+	for i := range streamClients {
+		s.players = append(s.players, d.Connect(i%len(d.homes)))
 	}
 	s.players[0].ask(jute.OpAuth, jute.AuthPacket{Scheme: "digest", Auth: []byte("user:secret")})
 	asked := 0
@@ -45,6 +45,7 @@ func (d *Duel) Stream(seed uint64, single, together int) {
 			d.t.Fatalf("seed %d: the servers differ at request %d", seed, d.Requests-start)
 		}
 	}
+	d.Connect(0).ask(jute.OpDelete, nowhere) // so that the first member knows of everything
 }
 
 type stream struct {
@@ -63,7 +64,7 @@ func (s *stream) step() {
 	switch {
 	case s.oneIn(closeEvery):
 		c.ask(jute.OpCloseSession, nil)
-		s.players[i] = s.Connect()
+		s.players[i] = s.Connect(c.home)
 	case s.oneIn(comeBackEvery):
 		s.comeBack(i)
 	case s.oneIn(authEvery):
@@ -115,11 +116,11 @@ func mode(path string) int32 {
 func (s *stream) comeBack(i int) {
 	c := s.players[i]
 	c.dead = true
-	again := s.Open()
+	again := s.Open(c.home)
 	again.xid = c.xid
 	again.handshake(c.id, c.pass, 0, sessionTimeout)
 	if again.id[apache] == 0 {
-		s.players[i] = s.Connect()
+		s.players[i] = s.Connect(c.home)
 		return
 	}
 	s.clients = append(s.clients, again)
@@ -130,7 +131,7 @@ func (s *stream) comeBack(i int) {
 // weed deletes what was created, as a client who may do everything: among thousands of znodes, or under those that
 // nobody may change, requests would not meet any more.
 func (s *stream) weed() {
-	c := s.Connect()
+	c := s.Connect(0)
 	c.ask(jute.OpAuth, jute.AuthPacket{Scheme: "digest", Auth: []byte("super:secret")})
 	requests := []request{c.request(jute.OpSetACL, jute.SetACLRequest{Path: "/", ACL: jute.OpenACL(), Version: -1})}
 	paths := slices.Sorted(maps.Keys(s.znodes))
