@@ -94,8 +94,8 @@ func TestIntegrationWhatApacheMeasuresIsMeasured(t *testing.T) {
 		sameCounted(t, apache, ours)
 	})
 	t.Run("ensemble", func(t *testing.T) {
-		follower, leader := duel.StartApacheEnsemble(t)
-		apaches := map[string]side{"follower": {address: follower.Address}, "leader": {address: leader.Address}}
+		followers, leader := duel.StartApacheEnsemble(t)
+		apaches := map[string]side{"follower": {address: followers[0].Address}, "leader": {address: leader.Address}}
 		ours := map[string]side{}
 		for _, r := range startTwins(t) {
 			ours[r.mode()] = side{address: r.clientAddress()}
