@@ -34,16 +34,20 @@ func TestMetricsOfAMember(t *testing.T) {
 	for _, config := range ensembleConfigs(t, 3, "observer") {
 		members = append(members, start(t, config))
 	}
-	c := client(t, members...)
-	for i := range 20 {
-		retry(t, func() error {
-			_, err := c.Create(fmt.Sprintf("/%d", i), nil, 0, open)
-			return err
-		})
+	for _, r := range members {
+		r.eventually(func() bool { return slices.Contains([]string{"leader", "follower", "observer"}, r.mode()) }, "a role")
+	}
+	for i, r := range members { // each has writes of its own and of others
+		c := client(t, r)
+		for k := range 5 {
+			retry(t, func() error {
+				_, err := c.Create(fmt.Sprintf("/%d", 5*i+k), nil, 0, open)
+				return err
+			})
+		}
 	}
 	const some = `[1-9]\d*\n`
 	for _, r := range members {
-		r.eventually(func() bool { return slices.Contains([]string{"leader", "follower", "observer"}, r.mode()) }, "a role")
 		r.eventually(func() bool { return regexp.MustCompile("zk_znode_count\t25\n").MatchString(r.word("mntr")) }, "all writes")
 		mntr := r.word("mntr")
 		require.Regexp(t, "zk_looking_count\t"+some, mntr)
