@@ -26,7 +26,7 @@ var propertiesRead = strings.Fields(`4lw.commands.whitelist DigestAuthentication
 	fastleader.maxNotificationInterval fastleader.minNotificationInterval forceSync fsync.warningthresholdms
 	globalOutstandingLimit java.security.auth.login.config jute.maxbuffer jute.maxbuffer.extrasize leaderServes
 	letAnySaslUserDoX maxCnxns metricsProvider.className metricsProvider.httpHost metricsProvider.httpPort
-	nio.sessionlessCnxnTimeout ordeal.defect ordeal.holdUnsynced ordeal.sessionsMax ordeal.syncByQuorum preAllocSize
+	nio.sessionlessCnxnTimeout ordeal.defect ordeal.holdUnsynced ordeal.profile ordeal.sessionsMax ordeal.syncByQuorum preAllocSize
 	readonlymode.enabled request_throttle_drop_stale request_throttle_max_requests sasl.serverconfig
 	sessionRequireClientSASLAuth skipACL snapCount snapSizeLimitInKb snapshot.compression.method snapshot.trust.empty
 	snapshotSizeFactor superUser testingonly.initialZxid throttled_op_wait_time txnLogSizeLimitInKb
