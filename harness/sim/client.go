@@ -16,7 +16,7 @@ type connection struct {
 	driver             *driver
 	attempt            uint64
 	member             *member
-	toServer, toClient *pipe
+	toServer, toClient pipe
 	clientOpen         bool
 	serverOpen         bool
 	// outstanding is how many frames the member has not answered; answered says that the handshake is.
@@ -39,12 +39,22 @@ func (w *World) dial(d *driver, attempt client.Attempt) {
 		}
 		w.lastConn++
 		n := &connection{id: w.lastConn, driver: d, attempt: attempt.Number, member: m, clientOpen: true, serverOpen: true}
-		n.toServer, n.toClient = w.newPipe(there, n.atServer, n.reset), w.newPipe(back, n.atClient, n.reset)
+		n.toServer.open(w, there, n)
+		n.toClient.open(w, back, n)
 		m.conns = append(m.conns, n)
 		d.connection = n
 		n.toServer.push(parcel{opened: true})
 		d.input(func(s *client.Session) { s.Connected(w.now, attempt.Number) })
 	})
+}
+
+// take implements pipeEnds.
+func (n *connection) take(p *pipe, item parcel) {
+	if p == &n.toServer {
+		n.atServer(item)
+	} else {
+		n.atClient(item)
+	}
 }
 
 func (n *connection) atServer(item parcel) {
@@ -61,9 +71,8 @@ func (n *connection) atServer(item parcel) {
 		m.input(func(p *peer.Peer) { p.ClientClosed(n.id) })
 	default:
 		n.world().note(hashFrame, m.id, int64(n.driver.number))
-		n.world().noteBytes(item.frame)
-		frame := item.frame // the input may wait, and would keep the whole parcel
-		m.input(func(p *peer.Peer) { n.frame(p, frame) })
+		n.world().noteBytes(item.bytes)
+		m.give(&input{connection: n, frame: item.bytes})
 	}
 }
 
@@ -78,7 +87,7 @@ func (n *connection) frame(p *peer.Peer, frame []byte) {
 	if n.world().config.FastReads && n.outstanding == 0 && n.answered {
 		if reply, ok := p.ReadNow(n.id, frame); ok {
 			n.world().coverage.hit("fast-read")
-			n.toClient.push(parcel{frame: reply})
+			n.toClient.push(parcel{bytes: reply})
 			return
 		}
 	}
@@ -97,9 +106,9 @@ func (n *connection) atClient(item parcel) {
 		return
 	}
 	w.note(hashReply, n.driver.number, int64(n.member.id))
-	w.noteBytes(item.frame)
-	frame := item.frame
-	n.driver.input(func(s *client.Session) { s.Received(w.now, n.attempt, frame) })
+	w.noteBytes(item.bytes)
+	n.driver.session.Received(w.now, n.attempt, item.bytes)
+	n.driver.pump()
 }
 
 func (n *connection) clientCloses() {
@@ -133,7 +142,7 @@ func (m *member) toClient(output peer.ClientOutput) {
 			if !output.Event {
 				n.outstanding--
 			}
-			n.toClient.push(parcel{frame: output.Frame})
+			n.toClient.push(parcel{bytes: output.Frame})
 		}
 		if output.Close {
 			n.serverCloses()
@@ -248,7 +257,7 @@ func (d *driver) pump() {
 func (d *driver) send(data []byte) {
 	for len(data) >= 4 {
 		size := int(binary.BigEndian.Uint32(data))
-		d.connection.toServer.push(parcel{frame: data[4 : 4+size : 4+size]})
+		d.connection.toServer.push(parcel{bytes: data[4 : 4+size : 4+size]})
 		data = data[4+size:]
 	}
 }

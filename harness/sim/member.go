@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"ordeal/node/disk"
 	"ordeal/node/peer"
 	"ordeal/node/rare"
 	"ordeal/results/history"
@@ -22,11 +23,11 @@ type member struct {
 	standing    peer.Standing
 	incarnation int // counts boots and crashes, so that what was meant for an earlier one is dropped
 	up, paused  bool
-	starting    bool               // its store recovers
-	waiting     []func(*peer.Peer) // inputs that a paused member has not seen
-	serving     bool               // as of its last event in the history
-	role        string             // as of its last input
-	votes       map[int64]bool     // whose votes for it have reached it since it began to look
+	starting    bool           // its store recovers
+	waiting     []input        // that a paused member has not seen
+	serving     bool           // as of its last event in the history
+	role        string         // as of its last input
+	votes       map[int64]bool // whose votes for it have reached it since it began to look
 	booted      time.Duration
 	servesSince time.Duration // in phase broadcast; never if it is not
 
@@ -84,18 +85,15 @@ func (m *member) boot() {
 	if w.source.mayWait() {
 		schedule = m.schedule
 	}
-	m.guard(func() {
-		m.peer = peer.New(peer.Config{
-			MyID: int64(m.id), Membership: w.membership, Standalone: c.Members() == 1,
-			TickTime: c.TickTime, InitLimit: c.InitLimit, SyncLimit: c.SyncLimit,
-			SessionTimeoutMin: 2 * c.TickTime, SessionTimeoutMax: max(20*c.TickTime, c.SessionTimeout),
-			SnapCount: c.SnapCount, SnapshotSizeFactor: c.SizeFactor, CommitLogCount: c.CommitLog,
-			LeaderServes: c.LeaderServes, SyncByQuorum: true, Tree: w.tree,
-			Random:  rand.New(rand.NewPCG(c.Seed, uint64(m.id)<<32|uint64(m.incarnation))),
-			Defects: w.defects, Rare: branch, Schedule: schedule, Reader: m.disk,
-		}, state, m.now())
-		m.take()
-	})
+	m.start(peer.Config{
+		MyID: int64(m.id), Membership: w.membership, Standalone: c.Members() == 1,
+		TickTime: c.TickTime, InitLimit: c.InitLimit, SyncLimit: c.SyncLimit,
+		SessionTimeoutMin: 2 * c.TickTime, SessionTimeoutMax: max(20*c.TickTime, c.SessionTimeout),
+		SnapCount: c.SnapCount, SnapshotSizeFactor: c.SizeFactor, CommitLogCount: c.CommitLog,
+		LeaderServes: c.LeaderServes, SyncByQuorum: true, Tree: w.tree,
+		Random:  rand.New(rand.NewPCG(c.Seed, uint64(m.id)<<32|uint64(m.incarnation))),
+		Defects: w.defects, Rare: branch, Schedule: schedule, Reader: m.disk,
+	}, state)
 	incarnation := m.incarnation
 	every := c.TickTime / ticksInTick
 	var tick func()
@@ -111,38 +109,69 @@ func (m *member) boot() {
 	w.after(upTo(mix(w.source.noise^uint64(m.id)<<32^uint64(m.incarnation)), every), tick)
 }
 
+// start makes the member's peer, with what its disk holds.
+func (m *member) start(config peer.Config, state *disk.State) {
+	defer m.guard()
+	m.peer = peer.New(config, state, m.now())
+	m.take()
+}
+
 // ticksInTick is how often in a tickTime a peer is told the time if nothing else happens.
 const ticksInTick = 4
 
+// input is what a peer is told beside the time. What comes often stands in fields: a closure would cost memory each
+// time.
+type input struct {
+	do         func(*peer.Peer)
+	link       *link // over which message came, to its leader or its learner
+	message    peer.LearnerMessage
+	connection *connection // over which a client's frame came
+	frame      []byte
+	disk       disk.Result // if it has a ticket
+}
+
+// carryOut gives the input to a member's peer.
+func (in *input) carryOut(m *member) {
+	switch {
+	case in.link != nil && in.link.leader == m:
+		m.peer.LearnerPacket(in.link.id, in.message)
+	case in.link != nil:
+		m.peer.LeaderPacket(in.link.attempt, in.message)
+	case in.connection != nil:
+		in.connection.frame(m.peer, in.frame)
+	case in.disk.Ticket != 0:
+		m.peer.DiskDone(in.disk)
+	case in.do != nil:
+		in.do(m.peer)
+	}
+}
+
 // input gives the peer one input and carries out what it wants then; nil only tells the time.
-func (m *member) input(do func(*peer.Peer)) {
+func (m *member) input(do func(*peer.Peer)) { m.give(&input{do: do}) }
+
+// give is input for those that come often. It does not keep in.
+func (m *member) give(in *input) {
 	if !m.up {
 		return
 	}
 	if m.paused {
-		m.waiting = append(m.waiting, do)
+		m.waiting = append(m.waiting, *in)
 		return
 	}
-	m.guard(func() {
-		m.peer.Tick(m.now())
-		if do != nil {
-			do(m.peer)
-		}
-		m.take()
-	})
+	defer m.guard()
+	m.peer.Tick(m.now())
+	in.carryOut(m)
+	m.take()
 }
 
-// guard turns a failed assertion into a broken promise.
-func (m *member) guard(do func()) {
-	defer func() {
-		if problem := recover(); problem != nil {
-			m.world.broken("assertion", "member %d: %v", m.id, problem)
-			if m.world.trace != nil {
-				m.world.tell("%s", shortStack())
-			}
+// guard turns a failed assertion into a broken promise. It must be deferred.
+func (m *member) guard() {
+	if problem := recover(); problem != nil {
+		m.world.broken("assertion", "member %d: %v", m.id, problem)
+		if m.world.trace != nil {
+			m.world.tell("%s", shortStack())
 		}
-	}()
-	do()
+	}
 }
 
 // shortStack is where an assertion failed, without what called the world.
@@ -233,7 +262,7 @@ func (m *member) command(command peer.LeaderCommand) {
 		}
 	case m.upstream != nil && m.upstream.attempt == command.Attempt && m.upstream.learnerOpen:
 		m.world.inside.learnerSends(m.world, m, command.Message.Packet)
-		m.upstream.toLeader.push(parcel{message: command.Message})
+		m.upstream.toLeader.push(parcel{packet: command.Message.Packet})
 	}
 }
 
@@ -247,7 +276,7 @@ func (m *member) toLearner(output peer.LearnerOutput) {
 			m.dropLink(l)
 		} else if l.leaderOpen {
 			m.world.inside.leaderSends(m.world, m, output.Message.Packet)
-			l.toLearner.push(parcel{message: output.Message})
+			l.toLearner.push(parcel{packet: output.Message.Packet, outgoing: output.Message.Outgoing})
 		}
 		return
 	}
@@ -345,8 +374,8 @@ func (m *member) resume() {
 	m.paused = false
 	waiting := m.waiting
 	m.waiting = nil
-	for _, do := range waiting {
-		m.input(do)
+	for i := range waiting {
+		m.give(&waiting[i])
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"ordeal/node/defect"
 	"ordeal/node/disk"
 	"ordeal/node/jute"
-	"ordeal/node/peer"
 	"ordeal/node/tree"
 )
 
@@ -208,7 +207,7 @@ func (d *modelDisk) begin(operation disk.Operation) {
 		}
 		if operation.Ticket != 0 {
 			result.Ticket = operation.Ticket
-			d.owner.input(func(p *peer.Peer) { p.DiskDone(result) })
+			d.owner.give(&input{disk: result})
 		}
 		if d.owner.incarnation == incarnation {
 			d.next()
@@ -339,7 +338,7 @@ func (d *modelDisk) takeSnapshot(operation disk.Operation, number int, data []by
 			d.keepPicture(picture{zxid: operation.Snapshot.Zxid(), data: data})
 			d.world.coverage.hit("snapshot")
 		}
-		d.owner.input(func(p *peer.Peer) { p.DiskDone(result) })
+		d.owner.give(&input{disk: result})
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"ordeal/node/election"
 	"ordeal/node/jute"
 	"ordeal/node/peer"
+	"ordeal/node/tree"
 )
 
 // way is all traffic from one member to another, or between clients and members: what is common to
@@ -41,7 +42,7 @@ func (w *World) latency(v *way) time.Duration {
 	return v.base + v.slow + w.source.jitter(v, index) + w.source.delay(w, v, index)
 }
 
-// parcel is something on its way through a pipe: one of its fields says what.
+// parcel is something on its way through a pipe: a packet, a client's frame, or a beginning or an end.
 type parcel struct {
 	arrives time.Duration
 	// natural is when it would have arrived had nothing held it; index is its number on its way, and
@@ -49,14 +50,14 @@ type parcel struct {
 	natural time.Duration
 	index   uint64
 	delay   *Delay
-	message *peer.LearnerMessage
-	frame   []byte
-	opened  bool
-	closed  bool
-	// picture is what was streamed so far of a SNAP's tree, which takes its time while the tree may
-	// change.
-	picture  []byte
+	packet  *jute.QuorumPacket
+	// outgoing is the tree behind a SNAP, which is streamed and so takes its time while the tree may change.
+	outgoing *tree.Snapshotter
+	// bytes are a client's frame, or what was streamed so far of a tree.
+	bytes    []byte
 	streamed bool
+	opened   bool
+	closed   bool
 }
 
 // pipe is one direction of a connection: it delivers in order.
@@ -67,24 +68,33 @@ type pipe struct {
 	head    int
 	planned bool // an event for the head is planned
 	broken  bool
-	run     func()
-	hand    func(parcel)
 	listed  bool // among the world's pipes
-	// full ends the connection.
-	full func()
+	ends    pipeEnds
+	run     func() // arrive
 }
 
-func (w *World) newPipe(v *way, hand func(parcel), full func()) *pipe {
-	p := &pipe{world: w, way: v, hand: hand, full: full}
-	p.run = func() {
-		p.planned = false
-		if w.hold(p) {
-			p.plan()
-			return
-		}
-		p.deliver()
+// pipeEnds are what a pipe is part of.
+type pipeEnds interface {
+	// take takes what has arrived.
+	take(*pipe, parcel)
+	// reset ends the connection.
+	reset()
+}
+
+// open makes a pipe ready, which is part of its ends.
+func (p *pipe) open(w *World, v *way, ends pipeEnds) {
+	p.world, p.way, p.ends = w, v, ends
+	p.run = p.arrive
+}
+
+// arrive lets the head of the queue arrive, unless it has to wait for its turn.
+func (p *pipe) arrive() {
+	p.planned = false
+	if p.world.hold(p) {
+		p.plan()
+		return
 	}
-	return p
+	p.deliver()
 }
 
 // push sends something.
@@ -96,7 +106,7 @@ func (p *pipe) push(item parcel) {
 		p.broken = true
 		p.world.coverage.hit("cut-off")
 		p.world.tell("%d → %d  too much is unread: the connection is ended", p.way.from, p.way.to)
-		p.world.after(0, p.full)
+		p.world.after(0, p.ends.reset)
 		return
 	}
 	item.index = p.way.index
@@ -141,7 +151,7 @@ func (p *pipe) deliver() {
 	item := p.queue[p.head]
 	p.queue[p.head] = parcel{}
 	p.head++
-	p.hand(item)
+	p.ends.take(p, item)
 	p.plan()
 }
 
@@ -153,11 +163,11 @@ const streamPause = 200 * time.Microsecond
 
 // stream goes on with the tree behind a SNAP, and tells whether all of it has passed.
 func (p *pipe) stream(item *parcel) bool {
-	if item.message == nil || item.message.Outgoing == nil || item.streamed {
+	if item.outgoing == nil || item.streamed {
 		return true
 	}
-	chunk, done := item.message.Outgoing.Next(streamChunk)
-	item.picture = append(item.picture, chunk...)
+	chunk, done := item.outgoing.Next(streamChunk)
+	item.bytes = append(item.bytes, chunk...)
 	item.streamed = done
 	if !done {
 		// A tree must pass within initLimit, or its learner never joins.
@@ -166,11 +176,14 @@ func (p *pipe) stream(item *parcel) bool {
 	return done
 }
 
+// streaming tells whether a part of the tree behind a SNAP has passed.
+func (item *parcel) streaming() bool { return item.outgoing != nil && item.bytes != nil }
+
 // cutShort drops a SNAP that is not wholly on its way yet, with all behind it: its sender is gone.
 func (p *pipe) cutShort() {
 	for i := p.head; i < len(p.queue); i++ {
 		item := &p.queue[i]
-		if item.message != nil && item.message.Outgoing != nil && !item.streamed {
+		if item.outgoing != nil && !item.streamed {
 			p.queue = p.queue[:i]
 			return
 		}
@@ -257,7 +270,7 @@ type link struct {
 	id                      peer.Link
 	attempt                 uint64
 	learner, leader         *member
-	toLeader, toLearner     *pipe
+	toLeader, toLearner     pipe
 	learnerOpen, leaderOpen bool
 }
 
@@ -297,13 +310,22 @@ func (w *World) connect(m *member, command peer.LeaderCommand, tries int) {
 func (w *World) establish(m, target *member, attempt uint64) {
 	w.lastLink++
 	l := &link{world: w, id: w.lastLink, attempt: attempt, learner: m, leader: target, learnerOpen: true, leaderOpen: true}
-	l.toLeader = w.newPipe(w.ways[m.id][target.id], l.atLeader, l.reset)
-	l.toLearner = w.newPipe(w.ways[target.id][m.id], l.atLearner, l.reset)
+	l.toLeader.open(w, w.ways[m.id][target.id], l)
+	l.toLearner.open(w, w.ways[target.id][m.id], l)
 	m.upstream = l
 	target.links = append(target.links, l)
 	w.tell("%d → %d  connected", m.id, target.id)
 	l.toLeader.push(parcel{opened: true})
 	m.input(func(p *peer.Peer) { p.LeaderConnected(attempt) })
+}
+
+// take implements pipeEnds.
+func (l *link) take(p *pipe, item parcel) {
+	if p == &l.toLeader {
+		l.atLeader(item)
+	} else {
+		l.atLearner(item)
+	}
 }
 
 // atLeader and atLearner take what arrives.
@@ -321,8 +343,7 @@ func (l *link) atLeader(item parcel) {
 		l.leader.dropLink(l)
 		l.leader.input(func(p *peer.Peer) { p.LearnerClosed(l.id) })
 	default:
-		message := item.message // the input may wait, and would keep the whole parcel
-		w.packet(l.learner, l.leader, message.Packet, func(p *peer.Peer) { p.LearnerPacket(l.id, *message) })
+		w.packet(l.learner, l.leader, input{link: l, message: peer.LearnerMessage{Packet: item.packet}})
 	}
 }
 
@@ -337,16 +358,17 @@ func (l *link) atLearner(item parcel) {
 		l.learner.input(func(p *peer.Peer) { p.LeaderClosed(l.attempt, errReset) })
 		return
 	}
-	received := peer.LearnerMessage{Packet: item.message.Packet}
-	if item.message.Outgoing != nil {
-		w.noteBytes(item.picture)
-		received.Incoming = readPicture(item.picture, w.tree, item.message.Packet.Zxid)
+	received := peer.LearnerMessage{Packet: item.packet}
+	if item.outgoing != nil {
+		w.noteBytes(item.bytes)
+		received.Incoming = readPicture(item.bytes, w.tree, item.packet.Zxid)
 	}
-	w.packet(l.leader, l.learner, item.message.Packet, func(p *peer.Peer) { p.LeaderPacket(l.attempt, received) })
+	w.packet(l.leader, l.learner, input{link: l, message: received})
 }
 
 // packet delivers a packet between two members.
-func (w *World) packet(from, to *member, packet *jute.QuorumPacket, deliver func(*peer.Peer)) {
+func (w *World) packet(from, to *member, in input) {
+	packet := in.message.Packet
 	w.note(hashPacket, from.id, int64(to.id), int64(packet.Type), packet.Zxid)
 	w.noteBytes(packet.Data)
 	if packet.Type != jute.PacketPing {
@@ -356,7 +378,7 @@ func (w *World) packet(from, to *member, packet *jute.QuorumPacket, deliver func
 		}
 	}
 	incarnation, sender := to.incarnation, from.incarnation
-	to.input(deliver)
+	to.give(&in)
 	if packet.Type == jute.PacketAck && !to.paused {
 		w.inside.acknowledged(w, to, from, packet)
 	}

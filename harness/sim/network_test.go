@@ -6,7 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"ordeal/node/peer"
+	"ordeal/node/jute"
 	"ordeal/results/history"
 )
 
@@ -32,38 +32,45 @@ func TestAReaderThatStalls(t *testing.T) {
 	require.Equal(t, 2, played(t, stall(5*time.Second)).Coverage.Seen["leader"])
 }
 
+// countingEnds count what a pipe delivers and how often it is ended.
+type countingEnds struct{ delivered, ended int }
+
+func (e *countingEnds) take(*pipe, parcel) { e.delivered++ }
+func (e *countingEnds) reset()             { e.ended++ }
+
 // What a reader does not read is bounded: its sender ends the connection.
 func TestUnreadParcelsAreBounded(t *testing.T) {
 	config := Draw(1, Options{Members: 3})
 	w := newWorld(config, nil, true, memoryRecorder{&history.Memory{}})
-	delivered, ended := 0, 0
-	p := w.newPipe(w.ways[1][2], func(parcel) { delivered++ }, func() { ended++ })
+	var p pipe
+	var ends countingEnds
+	p.open(w, w.ways[1][2], &ends)
 	heal := w.stallWay(w.ways[1][2])
 	for range unreadParcelsMax {
-		p.push(parcel{message: &peer.LearnerMessage{}})
+		p.push(parcel{packet: &jute.QuorumPacket{}})
 	}
 	w.runTo(time.Minute)
-	require.Zero(t, delivered)
-	require.Zero(t, ended)
+	require.Zero(t, ends)
 	p.push(parcel{})
 	p.push(parcel{})
 	w.runTo(2 * time.Minute)
-	require.Equal(t, 1, ended)
+	require.Equal(t, 1, ends.ended)
 	heal()
 	w.runTo(3 * time.Minute)
-	require.Zero(t, delivered, "the connection is gone")
+	require.Zero(t, ends.delivered, "the connection is gone")
 }
 
 func TestAReaderGoesOn(t *testing.T) {
 	w := newWorld(Draw(1, Options{Members: 3}), nil, true, memoryRecorder{&history.Memory{}})
-	delivered := 0
-	p := w.newPipe(w.ways[1][2], func(parcel) { delivered++ }, func() {})
+	var p pipe
+	var ends countingEnds
+	p.open(w, w.ways[1][2], &ends)
 	first, second := w.stallWay(w.ways[1][2]), w.stallWay(w.ways[1][2])
-	p.push(parcel{message: &peer.LearnerMessage{}})
+	p.push(parcel{packet: &jute.QuorumPacket{}})
 	first()
 	w.runTo(time.Minute)
-	require.Zero(t, delivered, "the other fault is still on")
+	require.Zero(t, ends.delivered, "the other fault is still on")
 	second()
 	w.runTo(2 * time.Minute)
-	require.Equal(t, 1, delivered)
+	require.Equal(t, 1, ends.delivered)
 }

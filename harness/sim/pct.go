@@ -84,7 +84,7 @@ func (p *priorities) step(chain int) {
 // head may arrive now.
 func (w *World) hold(p *pipe) bool {
 	order := w.source.priorities
-	if order == nil || !w.faultsOn || p.broken || p.head == len(p.queue) || p.way.cut() || p.queue[p.head].picture != nil {
+	if order == nil || !w.faultsOn || p.broken || p.head == len(p.queue) || p.way.cut() || p.queue[p.head].streaming() {
 		return false
 	}
 	item := &p.queue[p.head]

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"ordeal/node/disk"
-	"ordeal/node/peer"
 	"ordeal/node/store"
 	"ordeal/node/tree"
 )
@@ -449,7 +448,7 @@ func (d *storeDisk) report(result disk.Result) {
 			return // it ended between the deed and its report
 		}
 	}
-	m.input(func(p *peer.Peer) { p.DiskDone(result) })
+	m.give(&input{disk: result})
 }
 
 // ask implements memberDisk.

@@ -158,14 +158,14 @@ type LeaderCommand struct {
 	Connect   bool
 	ConnectTo int64
 	Deadline  time.Duration
-	Message   *LearnerMessage
+	Message   LearnerMessage // of no packet if there is none
 	Close     bool
 }
 
 // LearnerOutput is a packet to one learner, or the end of its connection.
 type LearnerOutput struct {
 	Link    Link
-	Message *LearnerMessage
+	Message LearnerMessage // of no packet if there is none
 	Close   bool
 }
 

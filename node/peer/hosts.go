@@ -20,8 +20,7 @@ func (h leaderHost) SaveAcceptedEpoch(epoch int64, done func()) { h.saveAccepted
 func (h leaderHost) SaveCurrentEpoch(epoch int64, done func())  { h.saveCurrentEpoch(epoch, done) }
 
 func (h leaderHost) SendToLearner(link int64, message zab.Message) {
-	out := LearnerMessage(message)
-	h.ready.Learners = append(h.ready.Learners, LearnerOutput{Link: Link(link), Message: &out})
+	h.ready.Learners = append(h.ready.Learners, LearnerOutput{Link: Link(link), Message: LearnerMessage(message)})
 }
 
 func (h leaderHost) ReadLog(zxid, sizeMax int64, done func([]disk.Entry)) {
@@ -80,7 +79,7 @@ func (h learnerHost) SaveAcceptedEpoch(epoch int64, done func()) { h.saveAccepte
 func (h learnerHost) SaveCurrentEpoch(epoch int64, done func())  { h.saveCurrentEpoch(epoch, done) }
 
 func (h learnerHost) SendToLeader(packet *jute.QuorumPacket) {
-	h.ready.Leader = append(h.ready.Leader, LeaderCommand{Attempt: h.attempt, Message: &LearnerMessage{Packet: packet}})
+	h.ready.Leader = append(h.ready.Leader, LeaderCommand{Attempt: h.attempt, Message: LearnerMessage{Packet: packet}})
 }
 
 func (h learnerHost) Append(entry disk.Entry) { h.append(entry) }

@@ -58,15 +58,16 @@ func (l *leaderConnection) deliver(ctx context.Context, commands []peer.LeaderCo
 	if len(commands) == 0 {
 		return
 	}
-	for _, command := range commands {
+	for i := range commands {
+		command := &commands[i]
 		if command.Connect {
-			l.connect(ctx, command)
+			l.connect(ctx, *command)
 		}
 		attempt := l.current
 		if attempt == nil || attempt.number != command.Attempt {
 			continue
 		}
-		if command.Message != nil && !attempt.out.put(writer.item(command.Message)) {
+		if command.Message.Packet != nil && !attempt.out.put(writer.item(&command.Message)) {
 			l.log.Warn("the leader does not keep up", "bytes", learnerQueueMax)
 			attempt.cancel()
 		}

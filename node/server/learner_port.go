@@ -222,11 +222,12 @@ func (p *learnerPort) queue(outputs []peer.LearnerOutput, writer *packetWriter) 
 		if link == nil {
 			continue
 		}
-		if message := outputs[i].Message; message != nil {
+		message := &outputs[i].Message
+		if message.Packet != nil {
 			link.known.Store(true)
 			p.note(link, message.Packet.Type)
 		}
-		if message := outputs[i].Message; message != nil && !link.out.put(writer.item(message)) {
+		if message.Packet != nil && !link.out.put(writer.item(message)) {
 			p.log.Warn("learner does not keep up and is cut off", "learner", link.tcp.RemoteAddr().String(), "bytes", learnerQueueMax)
 			link.tcp.Close()
 		}

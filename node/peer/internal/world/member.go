@@ -170,7 +170,7 @@ func (m *Member) command(command peer.LeaderCommand) {
 		}
 	case m.upstream != nil && m.upstream.attempt == command.Attempt && m.upstream.learnerOpen:
 		m.world.checkUp(m, command.Message.Packet)
-		m.upstream.sendUp(*command.Message)
+		m.upstream.sendUp(command.Message)
 	}
 }
 
@@ -184,7 +184,7 @@ func (m *Member) toLearner(output peer.LearnerOutput) {
 			m.links = append(m.links[:i:i], m.links[i+1:]...)
 		} else if l.leaderOpen {
 			m.world.checkDown(m, output.Message.Packet)
-			l.sendDown(*output.Message)
+			l.sendDown(output.Message)
 		}
 		return
 	}
