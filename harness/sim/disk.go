@@ -51,6 +51,10 @@ type memberDisk interface {
 	// rot damages a file of a kind at rest, and restore puts back what was damaged.
 	rot(kind fileKind, chance uint64)
 	restore()
+	// wipe takes everything away, as somebody does who starts a member anew after a loss. The member is down. Until
+	// it has copied a leader's history its disk lacks what it held: it must take no part in elections.
+	wipe()
+	lacks() bool
 	// release ends one fault that held the disk.
 	release()
 	// close ends the disk with its world.

@@ -12,7 +12,7 @@
 //	run.go        one run, phase by phase, and what came of it
 //	config.go     what a seed stands for
 //	script.go     decisions, and the text file that holds them
-//	faults.go     what a fault does, when it begins and ends; drawing them from a seed
+//	faults.go     what a fault does, when it begins and ends; faults_draw.go draws them from a seed
 //	world.go      the clock, the queue of events, the hash over all of them
 //	member.go     a server: a peer.Peer, its boots and its crashes
 //	disk.go       what a disk of a member does, and what makes it fail

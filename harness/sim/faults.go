@@ -2,7 +2,6 @@ package sim
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strconv"
 	"time"
@@ -52,6 +51,7 @@ const (
 	faultFullDisk     = "full-disk"     // writes fail
 	faultFailingSync  = "failing-sync"  // syncs fail
 	faultRot          = "rot"           // the process ends, and until its next start a byte of its files changes
+	faultWipe         = "wipe"          // the process ends, and its disk is empty when it starts again
 	faultStall        = "stall"         // it accepts what its peers send and does not read it
 	faultStallClients = "stall-clients" // clients do not read what it sends them
 	faultJump         = "jump"          // its clock on the wall jumps
@@ -67,7 +67,7 @@ var faultKinds = []string{
 }
 
 // moreKinds are what a seed draws from besides.
-var moreKinds = []string{faultFullDisk, faultFailingSync, faultRot, faultStall, faultStallClients, faultRestart}
+var moreKinds = []string{faultFullDisk, faultFailingSync, faultRot, faultStall, faultStallClients, faultRestart, faultWipe}
 
 // pointOpening is every change of a file while a store recovers.
 const pointOpening = "opening"
@@ -170,137 +170,6 @@ func parseFault(words []string) (*Fault, error) {
 		return nil, fmt.Errorf("fault: it needs a kind and a member: %q", f)
 	}
 	return f, nil
-}
-
-// fileAmbushes is at the latest how many changes of files of one sort later a fault strikes.
-const fileAmbushes = 40
-
-// drawFaultList draws the faults of a seed.
-func drawFaultList(c *Config, from, to time.Duration) []*Fault {
-	if len(c.Faults) == 0 || c.FaultEvery <= 0 {
-		return nil
-	}
-	r := rand.New(rand.NewPCG(c.Seed, 0x6661756c7473)) // "faults"
-	var list []*Fault
-	for at := from + time.Duration(r.Int64N(int64(c.FaultEvery)+1)); at < to; at += time.Duration(r.Int64N(2*int64(c.FaultEvery))) + 1 {
-		switch kind := c.Faults[r.IntN(len(c.Faults))]; kind {
-		case faultTurns:
-			turns, end := drawTurns(r, c, at, to)
-			list = append(list, turns...)
-			at = end
-		case faultRestart:
-			list = append(list, drawRestart(r, c, at, to)...)
-		default:
-			list = append(list, drawFault(r, c, kind, at, to))
-		}
-	}
-	return list
-}
-
-// drawTurns draws one quorum after another: in each turn some members, a minority of the voters, are
-// down or out of reach, and often something befalls one of the others at a chosen moment. What only an
-// earlier quorum knows must not be lost by a later one.
-func drawTurns(r *rand.Rand, c *Config, at, to time.Duration) (turns []*Fault, end time.Duration) {
-	for range 2 + r.IntN(4) {
-		length := c.FaultSpan/4 + time.Duration(r.Int64N(int64(c.FaultSpan)))
-		if at+length > to {
-			break
-		}
-		out := r.Perm(c.Voters)[:r.IntN((c.Voters-1)/2+1)]
-		for _, voter := range out {
-			kind := pickOne(r, faultCrash, faultPower, faultIsolate, faultIsolate)
-			f := drawFault(r, c, kind, at, to)
-			f.Who, f.Member, f.Other = whoMember, voter+1, 0
-			// A little longer than the turn: members that come and go overlap.
-			f.For = min(length+time.Duration(r.Int64N(int64(c.TickTime)*4)), to-at).Round(time.Millisecond)
-			turns = append(turns, f)
-		}
-		if r.IntN(3) > 0 {
-			turns = append(turns, drawAmbush(r, at, min(2*length, to-at)))
-		}
-		at += length
-	}
-	return turns, at
-}
-
-// openingChanges is how many changes of files a store makes at most, or nearly so, when it recovers.
-const openingChanges = 12
-
-// drawRestart draws the end of a process, mostly with what was not synced, and another end while it starts
-// again: once or more often.
-func drawRestart(r *rand.Rand, c *Config, at, to time.Duration) []*Fault {
-	first := drawFault(r, c, pickOne(r, faultPower, faultPower, faultCrash, faultStop), at, to)
-	list := []*Fault{first}
-	for range 1 + r.IntN(1+r.IntN(3)) {
-		again := drawFault(r, c, pickOne(r, faultPower, faultPower, faultCrash, faultBrokenDisk, faultFullDisk, faultFailingSync), at, to)
-		again.Point, again.Nth, again.Who, again.Member = pointOpening, 1+r.IntN(openingChanges), whoReceiver, 0
-		again.For /= 4
-		list = append(list, again)
-	}
-	return list
-}
-
-// joining are the points at which a member joins a leader.
-var joining = []string{"WriteCurrentEpoch", "WriteCurrentEpoch", "Sync", "InstallSnapshot", "Truncate", "NEWLEADER", "SNAP", "DIFF", "UPTODATE", "ACKEPOCH", "LEADERINFO"}
-
-// drawAmbush draws the end of a member that joins a leader, for as long as it takes others to take
-// over.
-func drawAmbush(r *rand.Rand, at, length time.Duration) *Fault {
-	return &Fault{
-		At: at.Round(time.Millisecond), Point: joining[r.IntN(len(joining))], Nth: 1 + r.IntN(3),
-		Kind: pickOne(r, faultPower, faultPower, faultCrash, faultReset, faultIsolate), Who: whoReceiver, For: max(length, 0).Round(time.Millisecond),
-	}
-}
-
-func drawFault(r *rand.Rand, c *Config, kind string, at, to time.Duration) *Fault {
-	f := &Fault{Kind: kind, Who: whoMember, Member: 1 + r.IntN(c.Members()), At: at.Round(time.Millisecond)}
-	f.For = time.Duration(1 + r.Int64N(int64(c.FaultSpan)))
-	if r.IntN(8) == 0 {
-		f.For *= 4
-	}
-	f.For = max(min(f.For, to-f.At), 0).Round(time.Millisecond)
-	if r.IntN(3) == 0 {
-		f.Who, f.Member = whoLeader, 0
-	}
-	switch f.Kind {
-	case "blackout":
-		f.Kind, f.Who, f.Member = faultPower, whoAll, 0
-	case "ambush":
-		f.Kind = pickOne(r, faultPower, faultPower, faultCrash, faultIsolate, faultPause, faultReset, faultBrokenDisk, faultSilence, faultDeafen, faultStuckDisk)
-		f.Point, f.Nth = points[r.IntN(len(points))], 1+r.IntN(1+r.IntN(8))
-		if c.Disk == fileDisks && r.IntN(2) == 0 {
-			f.Point, f.Nth = fileOperations[r.IntN(len(fileOperations))], 1+r.IntN(1+r.IntN(fileAmbushes))
-		}
-		f.Who, f.Member = pickOne(r, whoSender, whoReceiver, whoReceiver, whoAll), 0
-		if f.Who == whoAll && f.Kind != faultPower {
-			f.Who = whoReceiver
-		}
-	}
-	switch f.Kind {
-	case faultFullDisk, faultFailingSync:
-		f.Files = pickOne(r, "", logFiles, snapshotFiles, epochFiles)
-	case faultRot:
-		f.Files = pickOne(r, logFiles, logFiles, snapshotFiles, snapshotFiles, epochFiles)
-	case faultPower:
-		f.Keep = pickOne(r, 0, 0, 30, 60, 100)
-	case faultStall:
-		if f.Who == whoMember && r.IntN(2) == 0 {
-			f.Other = 1 + r.IntN(c.Members())
-		}
-	case faultCut, faultSlowLink:
-		if f.Who == whoMember {
-			f.Other = 1 + r.IntN(c.Members())
-		}
-		f.By = c.TickTime * time.Duration(r.IntN(2*c.SyncLimit)) / 2
-	case faultSlowDisk:
-		f.By = c.TickTime * time.Duration(1+r.IntN(2*c.SyncLimit)) / 2
-	case faultJump:
-		f.By = time.Duration(r.IntN(120_000)-60_000) * time.Millisecond
-	}
-	if f.Kind == faultCut {
-		f.By = 0
-	}
-	return f
 }
 
 // ambush is a fault that waits for its point.
@@ -483,11 +352,38 @@ func (m *member) suffer(f *Fault) (end func()) {
 		m.crash(false, 0)
 		m.disk.rot(f.Files, mix(w.source.chance^uint64(f.At)))
 		return m.boot
+	case faultWipe:
+		m.crash(false, 0)
+		w.wipe(m)
+		return m.boot
 	case faultJump:
 		m.wallOffset += f.By.Milliseconds()
 		return nothing
 	}
 	panic(fmt.Sprintf("sim: unknown fault %q", f.Kind))
+}
+
+// wipe empties a member's disk, unless others lack so much already that what is committed could be lost.
+func (w *World) wipe(m *member) {
+	lacking := map[int64]bool{int64(m.id): true}
+	for _, other := range w.members {
+		if other.disk.lacks() {
+			lacking[int64(other.id)] = true
+		}
+	}
+	sound := map[int64]bool{}
+	for id := int64(1); id <= int64(w.config.Voters); id++ {
+		if !lacking[id] {
+			sound[id] = true
+		}
+	}
+	if !w.verifier.ContainsQuorum(sound) {
+		w.tell("disk %d  is left as it is: without it no quorum has what it held", m.id)
+		return
+	}
+	m.disk.wipe()
+	w.coverage.hit("wiped")
+	w.tell("disk %d  is wiped", m.id)
 }
 
 // cutWay cuts one direction between two machines, and returns what heals it.

@@ -251,7 +251,8 @@ func (c *invariants) booted(w *World, end int64) {
 }
 
 // durabilityMayHaveShrunk wants the newest committed transaction on the disks of a quorum. Logs have
-// no holes, so all before it are there too.
+// no holes, so all before it are there too. Members whose disks were wiped count as if they held it: what matters
+// is that no quorum can be found without it, and they take no part in any.
 func (c *invariants) durabilityMayHaveShrunk(w *World) {
 	if c.committed == 0 {
 		return
@@ -259,7 +260,7 @@ func (c *invariants) durabilityMayHaveShrunk(w *World) {
 	holders := w.scratch
 	clear(holders)
 	for _, m := range w.members {
-		if m.disk.holds(c.committed) {
+		if m.disk.holds(c.committed) || m.disk.lacks() {
 			holders[int64(m.id)] = true
 		}
 	}

@@ -32,6 +32,8 @@ type modelDisk struct {
 	pictures []picture
 	accepted int64
 	current  int64
+	// lost is that the disk was wiped, and has no leader's history yet.
+	lost bool
 
 	queue     []disk.Operation
 	first     int // of those in the queue that wait
@@ -56,9 +58,24 @@ func (d *modelDisk) busy() bool { return d.working }
 func (d *modelDisk) readBack() (*tree.Tree, error) { return d.state().Tree, nil }
 
 func newModelDisk(w *World, owner *member) *modelDisk {
-	empty := tree.New(w.tree)
-	return &modelDisk{world: w, owner: owner, pictures: []picture{{zxid: 0, data: drain(empty.Snapshot())}}}
+	d := &modelDisk{world: w, owner: owner}
+	d.clear()
+	return d
 }
+
+// clear leaves an empty tree.
+func (d *modelDisk) clear() {
+	d.pictures = []picture{{zxid: 0, data: drain(tree.New(d.world.tree).Snapshot())}}
+	d.log, d.synced, d.last, d.current = nil, 0, 0, 0
+}
+
+// wipe implements memberDisk.
+func (d *modelDisk) wipe() {
+	d.clear()
+	d.accepted, d.lost = 0, true
+}
+
+func (d *modelDisk) lacks() bool { return d.lost }
 
 // drain writes a whole picture at once.
 func drain(snapshot *tree.Snapshotter) []byte {
@@ -86,7 +103,13 @@ func (d *modelDisk) newest() picture { return d.pictures[len(d.pictures)-1] }
 // boot implements memberDisk. Who reads a log back syncs it first.
 func (d *modelDisk) boot() (*disk.State, error) {
 	d.failed, d.synced = false, len(d.log)
-	return d.state(), nil
+	if !d.lost {
+		return d.state(), nil
+	}
+	d.clear() // half a copy is no state
+	state := d.state()
+	state.Tree.SetLastZxid(-1)
+	return state, nil
 }
 
 // state is what the disk holds.
@@ -267,7 +290,7 @@ func (d *modelDisk) carryOut(operation disk.Operation) disk.Result {
 		d.accepted = operation.Epoch
 	case disk.WriteCurrentEpoch:
 		w.inside.joins(w, d.owner, operation.Epoch)
-		d.current = operation.Epoch
+		d.current, d.lost = operation.Epoch, false
 	case disk.InstallSnapshot:
 		snapshot := operation.Snapshot
 		d.pictures = append(d.pictures[:0:0], picture{zxid: snapshot.Zxid(), data: drain(snapshot)})

@@ -375,11 +375,14 @@ func (w *World) heal() {
 	}
 }
 
-// drawQuorum draws a smallest quorum of voters.
+// drawQuorum draws a smallest quorum of voters, without those whose disks lack what they held: they join a leader
+// that has one already.
 func (w *World) drawQuorum() []int {
-	order := make([]int, w.config.Voters)
-	for i := range order {
-		order[i] = i + 1
+	var order []int
+	for id := 1; id <= w.config.Voters; id++ {
+		if !w.members[id-1].disk.lacks() {
+			order = append(order, id)
+		}
 	}
 	for i := range order {
 		j := i + int(mix(w.source.noise^0xc02e+uint64(i))%uint64(len(order)-i))

@@ -59,6 +59,7 @@ type storeDisk struct {
 	// rotted is what has changed since the store was open; wasRotted excuses for good what it cannot read.
 	rotted    []damage
 	wasRotted bool
+	wiped     bool // and since then started as a store's advice says
 }
 
 // ledger is what the disk must hold, by what its store has reported.
@@ -68,6 +69,8 @@ type ledger struct {
 	synced   int
 	accepted int64
 	current  int64
+	// lost is that the disk was wiped, and has no leader's history yet.
+	lost bool
 	// cut is, while a truncation or an installation is under way, what it goes back to.
 	cut     int64
 	cutting bool
@@ -131,7 +134,7 @@ func (l *ledger) sure() int64 {
 func (d *storeDisk) options(files *fileSystem) store.Options {
 	return store.Options{
 		DataDir: dataDir, FS: files, Tree: d.world.tree, CommitLogCount: d.world.config.CommitLog, Preallocate: preallocation,
-		SnapshotNodes: snapshotNodes, Guard: d.guard, Beside: d.beside, Defects: d.world.defects,
+		RequireInitialize: d.wiped, SnapshotNodes: snapshotNodes, Guard: d.guard, Beside: d.beside, Defects: d.world.defects,
 	}
 }
 
@@ -146,8 +149,11 @@ func (d *storeDisk) boot() (*disk.State, error) {
 	}
 	d.rotted = nil // it did not matter
 	d.store = opened
+	if d.lost { // half a copy is no state
+		d.ledger = ledger{lost: true, accepted: d.accepted}
+	}
 	d.judge(state)
-	d.ledger = ledger{base: state.Tree.LastZxid(), accepted: state.AcceptedEpoch, current: state.CurrentEpoch}
+	d.ledger = ledger{base: max(state.Tree.LastZxid(), 0), accepted: state.AcceptedEpoch, current: state.CurrentEpoch, lost: state.Tree.LastZxid() == -1}
 	if n := len(state.Committed); n > 0 {
 		d.base = min(d.base, state.Committed[0].Zxid-1)
 	}
@@ -164,7 +170,7 @@ func (d *storeDisk) boot() (*disk.State, error) {
 func (d *storeDisk) judge(state *disk.State) {
 	w := d.world
 	last := state.Tree.LastZxid()
-	if sure := d.sure(); last < sure {
+	if sure := d.sure(); last < sure && !d.lost {
 		w.broken("synced-survives", "member %d starts with the log to %s, but %s was on its disk", d.owner.id, zxidWord(last), zxidWord(sure))
 	}
 	if state.AcceptedEpoch < d.accepted || state.CurrentEpoch < d.current {
@@ -259,7 +265,7 @@ func (d *storeDisk) enter(operation disk.Operation, result disk.Result) {
 		d.mustHoldEpoch("acceptedEpoch", operation.Epoch)
 	case disk.WriteCurrentEpoch:
 		w.inside.joins(w, d.owner, operation.Epoch)
-		d.current = operation.Epoch
+		d.current, d.lost = operation.Epoch, false
 		d.mustHoldEpoch("currentEpoch", operation.Epoch)
 	case disk.TakeSnapshot:
 		w.coverage.hit("snapshot")

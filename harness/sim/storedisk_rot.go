@@ -7,7 +7,8 @@ import (
 	"ordeal/node/store"
 )
 
-// This file is about bytes of a store's files that change at rest, and what a start makes of them.
+// This file is about bytes of a store's files that change at rest, what a start makes of them, and files that are
+// taken away because of it.
 
 // damage is a byte that is another one than was written.
 type damage struct {
@@ -65,6 +66,17 @@ func (d *storeDisk) restore() {
 	}
 	d.rotted = nil
 }
+
+// wipe implements memberDisk.
+func (d *storeDisk) wipe() {
+	before := d.files.before
+	d.files = newFileSystem()
+	d.files.before = before
+	d.rotted, d.wasRotted, d.wiped = nil, false, true
+	d.ledger = ledger{lost: true}
+}
+
+func (d *storeDisk) lacks() bool { return d.lost }
 
 // refusal tells whether an error is a store's word for what is damaged or missing.
 func refusal(err error) bool {

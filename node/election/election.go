@@ -305,10 +305,11 @@ func (e *FastLeaderElection) receiveSettled(from int64, n Notification) {
 }
 
 // leaderAgrees guards against following a server that does not lead (any more): the leader itself
-// must have said so, or must be this server in its present round.
+// must have said so, or must be this server in its present round. One that has lost its disk must not lead,
+// whoever still follows what it was before.
 func (e *FastLeaderElection) leaderAgrees(votes map[int64]heard, n Notification) bool {
 	if n.Leader == e.options.MyID {
-		return n.ElectionEpoch == e.round
+		return n.ElectionEpoch == e.round && e.initial.Zxid != -1
 	}
 	leader, known := votes[n.Leader]
 	return known && leader.state == Leading

@@ -217,6 +217,21 @@ func settled(from, leader int64) Notification {
 	return Notification{State: state, Leader: leader, Zxid: 0x500000020, ElectionEpoch: 7, PeerEpoch: 6, Version: NotificationVersion}
 }
 
+// Others may still follow what this server was before it lost its disk.
+func TestEmptyDiskDoesNotLead(t *testing.T) {
+	for zxid, decides := range map[int64]bool{-1: false, 0: true} {
+		e := New(Options{MyID: 2, Membership: membership(t, 3, 0)})
+		e.Start(zxid, 0)
+		e.Take()
+		for _, id := range []int64{1, 3} {
+			follows := settled(id, 2)
+			follows.ElectionEpoch = e.Round()
+			e.Receive(id, follows)
+		}
+		require.Equal(t, decides, e.Take().Decision != nil)
+	}
+}
+
 func TestJoiningSettledServers(t *testing.T) {
 	type message struct {
 		from int64

@@ -14,9 +14,11 @@ var (
 	ErrSnapshotBusy = errors.New("store: another snapshot is still being written")
 )
 
-// startAfresh is the way out of every damage, as long as it hits few servers at a time.
-const startAfresh = "put back an undamaged copy of the file, or, if a majority of the other servers is sound, " +
-	"move this server's version-2 folders away and start it: it will copy the state from the leader"
+// startAfresh is the way out of every damage, as long as it hits few servers at a time. A server that voted with
+// an empty disk, as a new one does, could help to elect a leader without what it had acknowledged itself.
+const startAfresh = "put back an undamaged copy of the file, or, if the sound servers alone are a majority of all, " +
+	"move this server's version-2 folders away and start it with zookeeper.db.autocreate=false: " +
+	"it will take no part in an election before it has copied the state from their leader"
 
 // CorruptError says that a file does not hold what was once written to it.
 type CorruptError struct {

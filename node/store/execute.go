@@ -93,7 +93,11 @@ func (s *Store) writeEpoch(name string, epoch int64) error {
 	if err := s.log.sync(); err != nil {
 		return err
 	}
-	return s.log.fail(writeEpoch(s.directories.files, s.directories.snapshots, name, epoch))
+	err := writeEpoch(s.directories.files, s.directories.snapshots, name, epoch)
+	if err == nil && name == currentName {
+		err = s.endCopy()
+	}
+	return s.log.fail(err)
 }
 
 // truncate removes everything after zxid. The log goes first and snapshots after it, each file from the

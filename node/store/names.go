@@ -21,9 +21,11 @@ const (
 	unfinishedPrefix = "unfinished."
 	lockName         = "ordeal.lock"
 	initializeName   = "initialize"
-	acceptedName     = "acceptedEpoch"
-	currentName      = "currentEpoch"
-	temporarySuffix  = ".tmp"
+	// copyingName is the file of a server that lost what it held, until it has a leader's whole history.
+	copyingName     = "copying"
+	acceptedName    = "acceptedEpoch"
+	currentName     = "currentEpoch"
+	temporarySuffix = ".tmp"
 )
 
 // namedFile is a log or a snapshot: the zxid is part of its name.

@@ -370,9 +370,13 @@ func TestInitialize(t *testing.T) {
 		for _, name := range []string{"snapshot.0", "log.1"} {
 			require.NoError(t, files.Remove(inData(name)))
 		}
-		options.FS = files
-		_, _, err := Open(options)
+		_, _, err := Open(testOptions(files))
 		require.ErrorContains(t, err, "its snapshots and logs are gone")
+		options.FS = files
+		s, state := openTest(t, options)
+		require.NoError(t, s.Close())
+		require.Equal(t, int64(-1), state.Tree.LastZxid())
+		require.Equal(t, int64(7), state.AcceptedEpoch, "what it promised")
 	})
 	t.Run("required and missing", func(t *testing.T) {
 		options := testOptions(newMemoryFS())

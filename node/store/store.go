@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"path"
 	"strings"
@@ -50,7 +49,8 @@ type Options struct {
 	// TrustEmptySnapshot is zookeeper.snapshot.trust.empty: logs without any snapshot are accepted.
 	TrustEmptySnapshot bool
 	// RequireInitialize is zookeeper.db.autocreate=false: a server without data does not count its
-	// empty tree as a state (its zxid is -1) unless the operator put a file "initialize" into DataDir.
+	// empty tree as a state (its zxid is -1) unless the operator put a file "initialize" into DataDir. Nor does
+	// it count what it copies from a leader until it has all of that.
 	RequireInitialize bool
 	// Guard runs the function that copies the next znodes for a snapshot while nothing changes the
 	// tree: the server takes its read lock around it. Nothing in it waits for anything. nil calls it as it is.
@@ -120,7 +120,8 @@ type Store struct {
 	// builds on.
 	names        sync.Mutex
 	snapshotSize atomic.Int64
-	snapshot     *snapshotTask // used by Run's goroutine only, as what follows
+	copying      bool // used by Run's goroutine only, as what follows
+	snapshot     *snapshotTask
 	abandoned    *snapshotTask // the last one that was given up, until it has ended
 	reading      *logRead
 	toRead       []queued // the first of them is the one being read
@@ -155,14 +156,7 @@ func (s *Store) open() (*disk.State, error) {
 	if err := s.removeUnfinished(); err != nil {
 		return nil, err
 	}
-	began := time.Now()
-	r, err := d.replay(noLimit)
-	if took := s.options.StartTook; took != nil && r != nil {
-		took(r.snapshotRead.Sub(began), time.Since(r.snapshotRead), r.entries)
-	}
-	if errors.Is(err, errNothing) {
-		r, err = s.initialize(r)
-	}
+	r, err := s.replayOrBegin()
 	if err != nil {
 		return nil, err
 	}
@@ -170,6 +164,9 @@ func (s *Store) open() (*disk.State, error) {
 	state, known, err := d.state(r)
 	if err != nil {
 		return nil, err
+	}
+	if s.copying {
+		state.CurrentEpoch = 0 // it was joined with what is lost
 	}
 	if err := s.repair(r); err != nil {
 		return nil, err
@@ -233,68 +230,6 @@ func (s *Store) removeUnfinished() error {
 			if err := d.files.Remove(path.Join(d.snapshots, name)); err != nil {
 				return err
 			}
-		}
-	}
-	return nil
-}
-
-// initialize begins a server's life (protocol.md 4.4).
-func (s *Store) initialize(empty *replayed) (*replayed, error) {
-	marked := true
-	if file, err := s.directories.files.Open(s.initializeMarker()); err == nil {
-		file.Close()
-	} else if errors.Is(err, fs.ErrNotExist) {
-		marked = false
-	} else {
-		return nil, err
-	}
-	if !marked {
-		if err := s.refuseOldEpochs(); err != nil {
-			return nil, err
-		}
-		if s.options.RequireInitialize {
-			empty.tree.SetLastZxid(-1)
-			return empty, nil
-		}
-	}
-	job := s.newSnapshotJob(empty.tree.Snapshot())
-	size, err := job.write()
-	if err == nil {
-		err = job.publish()
-	}
-	if err != nil {
-		return nil, err
-	}
-	s.snapshotSize.Store(size)
-	return empty, nil
-}
-
-func (s *Store) initializeMarker() string { return path.Join(s.options.DataDir, initializeName) }
-
-// removeInitialize removes the operator's word that this server may begin without data, durably. It
-// counts for one start, with data or without: had it stayed, a later start would take a loss of
-// everything for a beginning.
-func (s *Store) removeInitialize() error {
-	err := s.directories.files.Remove(s.initializeMarker())
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err == nil {
-		err = s.directories.files.SyncDir(s.options.DataDir)
-	}
-	return err
-}
-
-// refuseOldEpochs refuses to take a server for a new one that has entered epochs before.
-func (s *Store) refuseOldEpochs() error {
-	d := s.directories
-	for _, name := range []string{acceptedName, currentName} {
-		epoch, _, err := readEpoch(d.files, d.snapshots, name)
-		if err != nil {
-			return err
-		}
-		if epoch > 0 {
-			return &LostError{fmt.Sprintf("%s says %d, so this server has run before, but its snapshots and logs are gone", path.Join(d.snapshots, name), epoch)}
 		}
 	}
 	return nil
