@@ -34,7 +34,9 @@ type learnerHandler struct {
 	observer bool
 	state    handlerState
 	deadline time.Duration // for the next packet
-	zxid     int64         // the end of the learner's log
+	// countsUntil is how long the learner counts as connected without being synchronised (Apache: tickOfNextAckDeadline).
+	countsUntil time.Duration
+	zxid        int64 // the end of the learner's log
 
 	// earlyAck is the highest proposal that was acknowledged before NEWLEADER was. It counts only
 	// after that: without the epoch on disk the promise is worth nothing (ZOOKEEPER-4685, 4643).
@@ -55,7 +57,7 @@ func (l *Leader) LearnerConnected(link int64) {
 	if l.phase == leaderOver {
 		return
 	}
-	h := &learnerHandler{link: link, deadline: l.now + l.initTime()}
+	h := &learnerHandler{link: link, deadline: l.now + l.initTime(), countsUntil: l.now + l.initTime() + l.syncTime()}
 	l.handlers = append(l.handlers, h)
 	l.byLink[link] = h
 }

@@ -172,11 +172,13 @@ func (l *Leader) Tick(now time.Duration) {
 	}
 }
 
-// checkHealth gives up unless a quorum is connected.
+// checkHealth gives up unless a quorum is connected. Who is brought up to date counts for a while: a leader that gave up for
+// that would have to begin anew.
 func (l *Leader) checkHealth() {
 	alive := map[int64]bool{l.config.MyID: true}
 	for _, h := range l.handlers {
-		if h.state > awaitingInfo { // only then it is known whose connection it is
+		// It is not known whose connection it is before it has said so.
+		if h.state == following || (h.state > awaitingInfo && l.now < h.countsUntil) {
 			alive[h.sid] = true
 		}
 	}
