@@ -58,6 +58,14 @@ const (
 	earlyBytesMax = 256 << 20
 )
 
+// receivedBytesMax bounds the transactions of a synchronisation that are in memory until NEWLEADER, each with
+// receivedOverhead for what it takes beside its bytes. A leader's DIFF is bounded by what it keeps in memory, or by a third
+// of its snapshot (zookeeper.snapshotSizeFactor): one that sends more is asked for its snapshot the next time.
+const (
+	receivedBytesMax = 1 << 30
+	receivedOverhead = 128
+)
+
 // Learner is the side of a follower or observer, from the end of an election until it loses its
 // leader.
 type Learner struct {
@@ -84,8 +92,9 @@ type Learner struct {
 	lastQueued int64
 	// received are the transactions of the synchronisation in order, the first committed of them
 	// committed.
-	received  []disk.Entry
-	committed int
+	received      []disk.Entry
+	receivedBytes int
+	committed     int
 	// early are packets that came between NEWLEADER and UPTODATE. Their turn comes when this server
 	// serves: a COMMIT among them may be for a transaction of received (ZOOKEEPER-4394).
 	early      []*jute.QuorumPacket

@@ -100,6 +100,10 @@ func (l *Learner) receiveProposal(packet *jute.QuorumPacket) error {
 	if err != nil {
 		return err
 	}
+	if l.receivedBytes += len(entry.Payload) + receivedOverhead; l.receivedBytes > receivedBytesMax {
+		l.end(fmt.Sprintf("the leader sends more than %d bytes of transactions before NEWLEADER", receivedBytesMax), true)
+		return nil
+	}
 	l.see(entry, membership)
 	l.received = append(l.received, entry)
 	l.lastQueued = packet.Zxid

@@ -1,6 +1,7 @@
 package zab
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -170,6 +171,30 @@ func TestWhatWaitsForUpToDateIsBounded(t *testing.T) {
 		require.LessOrEqual(t, (kept-1)*len(packet.Data), earlyBytesMax, name)
 		require.Contains(t, tr.output[len(tr.output)-1], "between NEWLEADER and UPTODATE")
 	}
+}
+
+// TestSynchronisationIsBounded: a leader that sends transactions without end is left, and asked for its snapshot the next
+// time.
+func TestSynchronisationIsBounded(t *testing.T) {
+	const size = 32 << 20
+	tr := &transcript{t: t}
+	s := &learnerScript{transcript: tr, fakeDisk: fakeDisk{tr: tr}}
+	for _, input := range []string{"start accepted=2 current=1 last=1.2", "connected", "packet LEADERINFO 2.0", "packet DIFF 1.2"} {
+		s.input(strings.Fields(input))
+	}
+	header := jute.TxnHeader{Zxid: 2 << 32, Type: jute.OpSetData}
+	payload := jute.EncodePayload(header, &jute.SetDataTxn{Path: "/a", Data: make([]byte, size)}, nil)
+	const zxidAt = 12 // in a payload, behind clientId and cxid
+	sent := 0
+	for s.learner.phase == receiving && sent <= receivedBytesMax/size {
+		header.Zxid++
+		sent++
+		binary.BigEndian.PutUint64(payload[zxidAt:], uint64(header.Zxid))
+		s.learner.Packet(Message{Packet: &jute.QuorumPacket{Type: jute.PacketProposal, Zxid: header.Zxid, Data: payload}})
+	}
+	require.Equal(t, learnerOver, s.learner.phase)
+	require.Equal(t, receivedBytesMax/size, sent)
+	require.Contains(t, tr.output[len(tr.output)-1], "bytes of transactions before NEWLEADER (snapshot needed: true)")
 }
 
 // TestConnectDeadline: connectToLearnerMasterLimit counts where it is set, or else initLimit.
