@@ -283,6 +283,13 @@ func (p *Peer) ClientFrame(conn Conn, frame []byte) {
 	}
 }
 
+// ClientHeard says that a client goes on sending while its runner does not read from it.
+func (p *Peer) ClientHeard(conn Conn) {
+	if p.server != nil {
+		p.server.ClientHeard(pipeline.Conn(conn))
+	}
+}
+
 // ClientClosed says that a client's connection is gone.
 func (p *Peer) ClientClosed(conn Conn) {
 	if p.server != nil {

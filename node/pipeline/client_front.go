@@ -77,6 +77,18 @@ func (s *Server) dropEarly(c *connection) {
 	c.early, c.earlyBytes = nil, 0
 }
 
+// ClientHeard tells that a client goes on sending although nothing is read from it for now: its session lives.
+func (s *Server) ClientHeard(conn Conn) {
+	c := s.connections[conn]
+	if c == nil {
+		return
+	}
+	c.heardAt = s.now.Elapsed
+	if c.state == connectionOpen {
+		s.touch(c)
+	}
+}
+
 // ClientClosed tells that a connection is gone.
 func (s *Server) ClientClosed(conn Conn) {
 	if c := s.connections[conn]; c != nil {

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"slices"
 	"sync"
 )
@@ -42,9 +41,10 @@ type applicant struct {
 	admitted chan struct{}
 }
 
-// enter waits until a request may be handed over; false once ctx is done. It calls beforeWait if it has to wait.
-// The request's bytes then count until the core has taken them, or they leave.
-func (a *admission) enter(ctx context.Context, bytes int, write bool, beforeWait func()) bool {
+// enter waits until a request may be handed over. If it has to wait, it calls wait, which does that until the channel
+// is closed, or gives up and is false, and with it enter. The request's bytes then count until the core has taken them,
+// or they leave.
+func (a *admission) enter(bytes int, write bool, wait func(ready <-chan struct{}) bool) bool {
 	if counted(bytes) == 0 && !(write && a.diskBusy()) {
 		return true
 	}
@@ -57,11 +57,8 @@ func (a *admission) enter(ctx context.Context, bytes int, write bool, beforeWait
 	}
 	a.waiting = append(a.waiting, one)
 	a.lock.Unlock()
-	beforeWait()
-	select {
-	case <-one.admitted:
+	if wait(one.admitted) {
 		return true
-	case <-ctx.Done():
 	}
 	a.lock.Lock()
 	defer a.lock.Unlock()

@@ -33,7 +33,16 @@ func (g *gate) ask(ctx context.Context, name string, bytes int, write bool, ente
 	var once sync.Once
 	settle := func() { once.Do(func() { close(settled) }) }
 	go func() {
-		if g.enter(ctx, bytes, write, settle) {
+		wait := func(ready <-chan struct{}) bool {
+			settle()
+			select {
+			case <-ready:
+				return true
+			case <-ctx.Done():
+				return false
+			}
+		}
+		if g.enter(bytes, write, wait) {
 			entered <- name
 		} else {
 			entered <- name + " gave up"
@@ -257,4 +266,34 @@ func TestLeaderWithAStalledDiskKeepsItsRole(t *testing.T) {
 	require.NotContains(t, leader.log.String(), "leaving the role")
 	goOn()
 	require.EqualValues(t, 1, binary.BigEndian.Uint32(readFrame(t, own)), "the write that had to wait")
+}
+
+// A client whose write waits for the disk is heard of as long as it sends pings, although nobody reads them meanwhile: it
+// keeps its session and its connection. One that falls silent keeps neither.
+func TestPingsBehindAWriteThatWaitsKeepTheSession(t *testing.T) {
+	leader, follower, disk := startNarrow(t, 100)
+	const timeout = 1000 // ms
+	awake, silent, tcp := connectFor(t, leader, timeout), connectFor(t, leader, timeout), connect(t, follower)
+	write(t, tcp, ask(1, jute.OpCreate, jute.Marshal(jute.CreateRequest{Path: "/data", ACL: jute.OpenACL()})))
+	readFrame(t, tcp)
+	goOn := disk.stall()
+	defer goOn()
+	const count, size = 20, 20_000
+	go pipelineWrites(tcp, 2, count, size)
+	for range count {
+		readFrame(t, tcp)
+	}
+	pipelineWrites(awake, 1, 1, 10)
+	pipelineWrites(silent, 1, 1, 10)
+	ticker := time.NewTicker(timeout * time.Millisecond / 10)
+	defer ticker.Stop()
+	for range 40 {
+		<-ticker.C
+		write(t, awake, ask(jute.XidPing, jute.OpPing, nil))
+	}
+	requireClosed(t, silent)
+	goOn()
+	reply := readFrame(t, awake)
+	require.EqualValues(t, 1, binary.BigEndian.Uint32(reply), "the write that had to wait")
+	require.Zero(t, binary.BigEndian.Uint32(reply[12:]), "the error")
 }

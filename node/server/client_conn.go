@@ -54,6 +54,7 @@ type clientConn struct {
 	fromCore time.Time // when the core last got a frame
 	added    bool      // the core was given frames and not helped since
 	replied  bool      // the reader has answered and not pushed since
+	patience *time.Timer
 
 	lock        sync.Mutex
 	outstanding []request
@@ -306,7 +307,7 @@ func (c *clientConn) take(ctx context.Context, frame []byte) error {
 	r := requestOf(frame, c.greeted || len(c.outstanding) > 0, now)
 	c.lock.Unlock()
 	admission := c.port.admission
-	if !admission.enter(ctx, r.bytes, needsDisk(r, frame), c.settlePutOff) {
+	if !admission.enter(r.bytes, needsDisk(r, frame), func(ready <-chan struct{}) bool { return c.wait(ctx, ready) }) {
 		return ctx.Err()
 	}
 	c.lock.Lock()
@@ -452,10 +453,7 @@ func (c *clientConn) waitForRoom(ctx context.Context) error {
 		if !full && c.out.queued() < clientQueueHigh && !c.paused.Load() {
 			return nil
 		}
-		c.settlePutOff()
-		select {
-		case <-c.room:
-		case <-ctx.Done():
+		if !c.wait(ctx, c.room) {
 			return ctx.Err()
 		}
 	}

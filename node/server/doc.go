@@ -19,8 +19,8 @@
 // All ports take TLS (crypto/tls) where Apache's properties say so; key stores are PEM files.
 //
 // Rules that hold throughout: the core never waits for a socket or a disk; every queue is bounded, and who cannot
-// keep up is cut off, or not read from for a while (a client also while the disk is behind, a server hardly ever: its
-// pings and acknowledgements come the same way as its requests); memory is made for bytes that came, never for a
+// keep up is cut off, or not read from for a while (a client also while the disk is behind, whose session lives as long
+// as it sends, a server hardly ever: its pings and acknowledgements come the same way as its requests); memory is made for bytes that came, never for a
 // length that was only claimed; no lock is held over input or output (the log's included: LogWriter); every goroutine
 // is waited for before Run returns; a panic ends the process.
 //
