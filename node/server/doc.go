@@ -16,7 +16,8 @@
 //   - profiles of the processor time, between two signals, where the property ordeal.profile says where to,
 //   - zoo.cfg, myid, the -D properties, and the variables of the official image.
 //
-// All ports take TLS (crypto/tls) where Apache's properties say so; key stores are PEM files.
+// All ports take TLS (crypto/tls) where Apache's properties say so; key stores are PEM files. Clients prove who they are by
+// the schemes digest, ip, x509 and, with authProvider, sasl (DIGEST-MD5, users in a JAAS file); Kerberos is refused.
 //
 // Rules that hold throughout: the core never waits for a socket or a disk; every queue is bounded, and who cannot
 // keep up is cut off, or not read from for a while (a client also while the disk is behind, whose session lives as long
