@@ -25,20 +25,30 @@ import (
 // These tests ask whole servers the same as Apache ZooKeeper's, and compare what they say and what they
 // leave on the disk.
 
-// streamLength is how many requests a stream has. The environment variable ORDEAL_STREAM asks for more: make
-// differential plays 200,000.
-const streamLength = 20_000
+// streamLength is how many requests the streams have together, and streamSeed what they are drawn from. The
+// environment variable ORDEAL_STREAM asks for another length, and for a seed that is drawn itself.
+const (
+	streamLength = 200_000
+	streamSeed   = 1
+)
 
-// streamFrom is the length of the streams and the seed of the first, which is drawn for long ones.
-func streamFrom(t *testing.T) (length int, seed uint64) {
+// How the streams share the length, in thousandths: the requests that are asked one at a time, and the others.
+const (
+	plainSingle, plainTogether   = 80, 520
+	quotasSingle                 = 25
+	memberSingle, memberTogether = 5, 120 // each of the streams that ensembles are asked
+)
+
+// streamFrom is the thousandth part of the length, and the seed.
+func streamFrom(t *testing.T) (thousandth int, seed uint64) {
 	t.Helper()
 	text := os.Getenv("ORDEAL_STREAM")
 	if text == "" {
-		return streamLength, 1
+		return streamLength / 1000, streamSeed
 	}
 	length, err := strconv.Atoi(text)
 	require.NoError(t, err, "ORDEAL_STREAM is a number of requests")
-	return length, uint64(rand.Uint32())
+	return length / 1000, uint64(rand.Uint32())
 }
 
 // twinConfig is a server's configuration with what duel sets for Apache's.
@@ -62,20 +72,21 @@ func TestIntegrationScriptAgainstApache(t *testing.T) {
 }
 
 func TestIntegrationStreamAgainstApache(t *testing.T) {
-	length, seed := streamFrom(t)
+	thousandth, seed := streamFrom(t)
 	for _, c := range []struct {
 		name, setting    string
 		single, together int
 	}{
-		{"plain", "", length / 10, length / 2},
-		{"quotas enforced", "enforceQuota=true\n", length / 40, 0},
+		{"plain", "", plainSingle, plainTogether},
+		// What is under way counts against a quota or not, so requests are asked one at a time.
+		{"quotas enforced", "enforceQuota=true\n", quotasSingle, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			apache := duel.StartApache(t, c.setting)
 			r := start(t, twinConfig(t, 0, c.setting))
 			r.eventually(func() bool { return r.mode() == "standalone" }, "serving")
 			d := duel.New(t, duel.TCP(t, apache.Address), duel.TCP(t, r.clientAddress()))
-			d.Stream(seed, c.single, c.together)
+			d.Stream(seed, c.single*thousandth, c.together*thousandth)
 			report(t, d, seed)
 			apache.Kill()
 			require.NoError(t, r.stop())
@@ -87,7 +98,7 @@ func TestIntegrationStreamAgainstApache(t *testing.T) {
 // TestIntegrationEnsemblesAgainstApache asks ensembles: through a follower, through the leader, and through all members
 // at the same time.
 func TestIntegrationEnsemblesAgainstApache(t *testing.T) {
-	length, seed := streamFrom(t)
+	thousandth, seed := streamFrom(t)
 	for _, c := range []struct {
 		name  string
 		modes []string // those of the members that are asked
@@ -116,7 +127,7 @@ func TestIntegrationEnsemblesAgainstApache(t *testing.T) {
 				}
 			}
 			d.KeepAwake(duel.TCP(t, leader.Address), duel.TCP(t, followers[0].Address), duel.TCP(t, followers[1].Address))
-			d.Stream(seed, length/80, length/5)
+			d.Stream(seed, memberSingle*thousandth, memberTogether*thousandth)
 			report(t, d, seed)
 			apache.Kill()
 			require.NoError(t, r.stop())

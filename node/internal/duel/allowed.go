@@ -10,7 +10,9 @@ import (
 // What our server answers otherwise than Apache 3.8.0 on purpose. Not asked at all are: check alone, of which
 // Apache makes a transaction that nobody can read (ZOOKEEPER-2623); createTTL with the flags of a
 // container, which takes Apache down; a reconfig that cannot be read, for which it logs a zxid twice; createSession
-// and deleteContainer from a client; null lists in setWatches; getAllChildrenNumber of "", where Apache counts the root twice.
+// and deleteContainer from a client; null lists in setWatches; getAllChildrenNumber of "", where Apache counts the root twice;
+// a write to a znode, or below it, while a setACL of that znode is under way, which Apache checks against the old list;
+// anything while a multi is under way that has a plain create of a TTL node, whose other changes Apache forgets to take back.
 const (
 	// existsWithoutRead: exists shows a znode's stat to who may not read it (ZOOKEEPER-2590).
 	existsWithoutRead = "ZOOKEEPER-2590"

@@ -3,6 +3,7 @@ package duel
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/stretchr/testify/assert"
 
@@ -66,7 +67,15 @@ func (r request) String() string {
 	if r.says == nil {
 		return fmt.Sprintf("%s as %x", r.op, r.frames[ours])
 	}
-	return fmt.Sprintf("%s %+v", r.op, r.says)
+	multi, is := r.says.(*jute.MultiRequest)
+	if !is {
+		return fmt.Sprintf("%s %+v", r.op, r.says)
+	}
+	var operations []string
+	for _, op := range multi.Ops {
+		operations = append(operations, fmt.Sprintf("%s %+v", op.Type, op.Request))
+	}
+	return fmt.Sprintf("%s of %s", r.op, strings.Join(operations, "; "))
 }
 
 func framesOf(requests []request, side int) [][]byte {

@@ -133,7 +133,8 @@ func (s *stream) comeBack(i int) {
 func (s *stream) weed() {
 	c := s.Connect(0)
 	c.ask(jute.OpAuth, jute.AuthPacket{Scheme: "digest", Auth: []byte("super:secret")})
-	requests := []request{c.request(jute.OpSetACL, jute.SetACLRequest{Path: "/", ACL: jute.OpenACL(), Version: -1})}
+	c.ask(jute.OpSetACL, jute.SetACLRequest{Path: "/", ACL: jute.OpenACL(), Version: -1})
+	var requests []request
 	paths := slices.Sorted(maps.Keys(s.znodes))
 	clear(s.znodes)                               // the end of a session may have deleted some
 	for _, path := range slices.Backward(paths) { // children before their parent
