@@ -46,7 +46,7 @@ race: ## the same under the race detector, with fewer seeds; it needs a C compil
 integration: build ## tests with Docker, Java and Apache ZooKeeper
 	$(GO) run $(GOTESTSUM) --format testname -- -tags integration -run Integration -p 1 -parallel 1 -timeout $(TEST_TIMEOUT) ./...
 
-differential: ## 200,000 requests to our server and to Apache's, alone and as ensembles: no answer may differ
+differential: ## what make test asks our server and Apache's, alone and as ensembles, with another seed every time: no answer may differ
 	ORDEAL_STREAM=$(STREAM) $(GO) test -tags integration -count 1 -run 'IntegrationStreamAgainstApache|IntegrationEnsemblesAgainstApache' -timeout 60m -v ./node/server
 
 fuzz: ## feed everything that strangers can reach, each target for FUZZTIME; go test takes one at a time
