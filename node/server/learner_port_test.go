@@ -32,11 +32,11 @@ func TestProposalsBehindASnapshotAreBounded(t *testing.T) {
 	create := &jute.CreateTxn{Path: "/large", Data: make([]byte, 64<<20), ACL: jute.OpenACL()}
 	state.Apply(jute.TxnHeader{Zxid: 1, Type: jute.OpCreate}, create)
 	writer := &packetWriter{lock: &sync.Mutex{}}
-	send := func(message *peer.LearnerMessage) {
+	send := func(message peer.LearnerMessage) {
 		p.deliver([]peer.LearnerOutput{{Link: 1, Message: message}}, writer)
 	}
-	send(&peer.LearnerMessage{Packet: &jute.QuorumPacket{Type: jute.PacketSnap, Zxid: 1}, Outgoing: state.Snapshot()})
-	proposal := &peer.LearnerMessage{Packet: &jute.QuorumPacket{Type: jute.PacketProposal, Zxid: 2, Data: make([]byte, 1<<20)}}
+	send(peer.LearnerMessage{Packet: &jute.QuorumPacket{Type: jute.PacketSnap, Zxid: 1}, Outgoing: state.Snapshot()})
+	proposal := peer.LearnerMessage{Packet: &jute.QuorumPacket{Type: jute.PacketProposal, Zxid: 2, Data: make([]byte, 1<<20)}}
 	sent := 0
 	for ; sent < 2*learnerQueueMax>>20 && written.String() == ""; sent++ {
 		send(proposal)
