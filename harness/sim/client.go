@@ -171,6 +171,7 @@ type driver struct {
 	machine workloads.Client
 	gap     time.Duration // between operations, on average
 	steps   uint64
+	moves   uint64
 
 	list    []history.Request // requests that are repeated until they are answered
 	ready   []history.Request // of a script: their time has come
@@ -344,7 +345,15 @@ func (d *driver) step() {
 		d.planStep(hushPause)
 	case d.machine != nil && w.now < w.loadEnd:
 		step := d.machine.Next(w.now - w.loadStart)
-		if step.Do == nil {
+		switch {
+		case step.Move:
+			d.moves++
+			to := 1 + int(mix(w.source.noise^0x6d6f7665<<32^uint64(d.number)<<24^d.moves)%uint64(len(w.members)))
+			w.source.made = append(w.source.made, Decision{Op: &Op{At: w.now, Client: d.number, MoveTo: to}})
+			d.move(to)
+			d.planStep(time.Nanosecond) // after what comes of it: a script then has the same order
+			return
+		case step.Do == nil:
 			d.waits = true
 			d.planStep(step.Wait)
 			return
@@ -352,6 +361,12 @@ func (d *driver) step() {
 		w.source.made = append(w.source.made, Decision{Op: &Op{At: w.now, Client: d.number, Request: *step.Do}})
 		d.submit(*step.Do)
 	}
+}
+
+// move lets the session go on with another member.
+func (d *driver) move(to int) {
+	d.world.coverage.hit("move")
+	d.input(func(s *client.Session) { s.Prefer(d.world.now, to) })
 }
 
 func (d *driver) submit(request history.Request) {
@@ -367,6 +382,10 @@ func (w *World) follow(script []Decision) {
 		if op := decision.Op; op != nil {
 			d := w.clients[op.Client-1]
 			w.after(op.At-w.now, func() {
+				if op.MoveTo > 0 {
+					d.move(op.MoveTo)
+					return
+				}
 				d.ready = append(d.ready, op.Request)
 				d.step()
 			})

@@ -55,7 +55,10 @@ func (d *modelDisk) close()               {}
 
 func (d *modelDisk) busy() bool { return d.working }
 
-func (d *modelDisk) readBack() (*tree.Tree, error) { return d.state().Tree, nil }
+func (d *modelDisk) readBack() (*tree.Tree, error) {
+	sure := modelDisk{world: d.world, log: d.log[:d.synced], pictures: d.pictures}
+	return sure.state().Tree, nil
+}
 
 func newModelDisk(w *World, owner *member) *modelDisk {
 	d := &modelDisk{world: w, owner: owner}

@@ -434,6 +434,15 @@ func (w *World) lastTransaction() int64 {
 	return last
 }
 
+// transactionAt is the last transaction before or at a zxid: that may be the start of an epoch, where a leader's
+// tree stands that has all that came before.
+func (w *World) transactionAt(zxid int64) int64 {
+	if last := w.lastTransaction(); zab.Counter(zxid) == 0 && zxid > last {
+		return last
+	}
+	return zxid
+}
+
 // endClients wants every operation to come to its end and every session closed, or expired.
 func (w *World) endClients() bool {
 	quiet := func() bool {
@@ -520,7 +529,7 @@ func (w *World) finalTree(m *member) {
 		}}})
 		return true
 	})
-	w.record(history.Event{Kind: history.Final, Member: m.id, Zxid: w.lastTransaction(), Count: count,
+	w.record(history.Event{Kind: history.Final, Member: m.id, Zxid: w.transactionAt(recovered.LastZxid()), Served: w.transactionAt(m.standing.LastZxid), Count: count,
 		Digest: strconv.FormatUint(uint64(recovered.Digest()), 16)})
 }
 

@@ -21,11 +21,12 @@ type Decision struct {
 	Stage  *SlowStage
 }
 
-// Op is an operation of a client.
+// Op is an operation of a client, or, if MoveTo is a member, that its session moves there.
 type Op struct {
 	At      time.Duration
 	Client  int
 	Request history.Request
+	MoveTo  int
 }
 
 // Delay makes one packet late: the one with this index on its way. Member 0 stands for clients.
@@ -82,6 +83,8 @@ func (d Decision) String() string {
 	switch {
 	case d.Fault != nil:
 		return d.Fault.String()
+	case d.Op != nil && d.Op.MoveTo > 0:
+		return fmt.Sprintf("move %v client %d to %d", d.Op.At, d.Op.Client, d.Op.MoveTo)
 	case d.Op != nil:
 		request, err := json.Marshal(d.Op.Request)
 		if err != nil {
@@ -154,7 +157,7 @@ func (s *Script) checkDecisions() error {
 		case d.Fault != nil:
 			wrong = d.Fault.Member > members || d.Fault.Other > members
 		case d.Op != nil:
-			wrong = d.Op.Client < 1 || d.Op.Client > s.Config.Clients
+			wrong = d.Op.Client < 1 || d.Op.Client > s.Config.Clients || d.Op.MoveTo < 0 || d.Op.MoveTo > members
 		case d.Delay != nil:
 			wrong = d.Delay.From < 0 || d.Delay.From > members || d.Delay.To < 0 || d.Delay.To > members
 		case d.Sync != nil:
@@ -207,6 +210,18 @@ func parseDecision(line string) (Decision, error) {
 			return Decision{}, err
 		}
 		return Decision{Op: op}, json.Unmarshal([]byte(line[start:]), &op.Request)
+	case "move":
+		op := &Op{}
+		var at string
+		if _, err := fmt.Sscanf(line, "move %s client %d to %d", &at, &op.Client, &op.MoveTo); err != nil {
+			return Decision{}, fmt.Errorf("move: %w", err)
+		}
+		if op.MoveTo < 1 {
+			return Decision{}, fmt.Errorf("move: there is no member %d", op.MoveTo)
+		}
+		var err error
+		op.At, err = time.ParseDuration(at)
+		return Decision{Op: op}, err
 	case "delay":
 		delay := &Delay{}
 		var by string

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"ordeal/node/defect"
+	"ordeal/results/history"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -160,6 +161,35 @@ func TestRegressions(t *testing.T) {
 	}
 }
 
+// A client that balances its load asks for another member, and a script says to which it went.
+func TestSessionsMove(t *testing.T) {
+	options := short
+	options.Workload, options.Members = "register", 3
+	outcome := Run(Draw(2, options), Observation{})
+	require.Nil(t, outcome.Violation)
+	met := map[string]map[int]bool{}
+	moves := 0
+	for _, d := range outcome.Decisions {
+		if d.Op != nil && d.Op.MoveTo > 0 {
+			moves++
+		}
+	}
+	for _, e := range outcome.History {
+		if e.Kind == history.Session && e.SessionID != "" {
+			if met[e.SessionID] == nil {
+				met[e.SessionID] = map[int]bool{}
+			}
+			met[e.SessionID][e.Member] = true
+		}
+	}
+	require.Greater(t, moves, 3)
+	most := 0
+	for _, members := range met {
+		most = max(most, len(members))
+	}
+	require.Equal(t, 3, most, "a session has been everywhere")
+}
+
 func TestScriptsThatMakeNoSenseAreRefused(t *testing.T) {
 	config := Draw(1, short)
 	whole := (&Script{Config: config}).Format()
@@ -176,6 +206,8 @@ func TestScriptsThatMakeNoSenseAreRefused(t *testing.T) {
 		whole + "op 1s client 99 {}":                      "names a member or client that there is not",
 		whole + "op 1s client 1":                          "op without a request",
 		whole + "delay here":                              "delay",
+		whole + "move 1s client 1 to 9":                   "names a member or client that there is not",
+		whole + "move 1s client 1 to 0":                   "there is no member 0",
 		whole + "sing":                                    `unknown decision "sing"`,
 	} {
 		_, err := Parse(wrong)
