@@ -32,7 +32,9 @@ func newSummary(detailed bool) *Summary {
 func (s *Summary) Add(value int64) {
 	value = max(value, 0)
 	s.count.Add(1)
-	s.total.Add(value)
+	if value > 0 { // most are zero, and this is on the way of every request
+		s.total.Add(value)
+	}
 	move(&s.least, value+1, func(old int64) bool { return old == 0 || value+1 < old })
 	move(&s.most, value+1, func(old int64) bool { return value+1 > old })
 	if s.buckets != nil {
