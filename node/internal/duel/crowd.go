@@ -16,6 +16,8 @@ const (
 	burstEndsEach = 40
 	// burstAuthEach is how often a burst begins with auth.
 	burstAuthEach = 20
+	// burstAgainEach is how often such a burst goes on with the same auth.
+	burstAgainEach = 8
 )
 
 // crowd plays a burst or a melee.
@@ -46,7 +48,7 @@ func (s *stream) burst(c *Client) []request {
 	}
 	for len(requests) < length {
 		switch {
-		case again != nil && s.oneIn(8):
+		case again != nil && s.oneIn(burstAgainEach):
 			requests = append(requests, *again)
 		case s.oneIn(setWatchesEach):
 			requests = s.withProbes(c, requests, s.setWatches(c))
