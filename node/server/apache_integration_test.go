@@ -99,7 +99,7 @@ func TestIntegrationStreamAgainstApache(t *testing.T) {
 // at the same time.
 func TestIntegrationEnsemblesAgainstApache(t *testing.T) {
 	thousandth, seed := streamFrom(t)
-	for _, c := range []struct {
+	for i, c := range []struct {
 		name  string
 		modes []string // those of the members that are asked
 	}{
@@ -127,6 +127,7 @@ func TestIntegrationEnsemblesAgainstApache(t *testing.T) {
 				}
 			}
 			d.KeepAwake(duel.TCP(t, leader.Address), duel.TCP(t, followers[0].Address), duel.TCP(t, followers[1].Address))
+			seed := seed + uint64(i)
 			d.Stream(seed, memberSingle*thousandth, memberTogether*thousandth)
 			report(t, d, seed)
 			apache.Kill()
