@@ -26,8 +26,9 @@ const (
 // input is something that happened, told to the peer.
 type input func(*peer.Peer)
 
-// core owns the peer. Whoever has its turn drives it: the goroutine of run, or a connection's reader
-// that has handed over all it has read. The latter spares waking another goroutine for every packet.
+// core owns the peer. Whoever has its turn drives it: the goroutine of run, a connection's reader that has
+// handed over all it has read, or the disk's goroutine that has done something. The latter two spare waking
+// another goroutine for every packet and every fsync.
 //
 // The lock is held for writing while the peer takes inputs and its outputs to clients are queued, and
 // for reading by whoever looks at the peer's tree: a connection that answers a plain read by itself,
@@ -66,7 +67,12 @@ func (r *results) put(result disk.Result) {
 	r.lock.Lock()
 	r.waiting = append(r.waiting, result)
 	r.lock.Unlock()
-	signal(r.arrived)
+}
+
+func (r *results) empty() bool {
+	r.lock.Lock()
+	defer r.lock.Unlock()
+	return len(r.waiting) == 0
 }
 
 func (r *results) take() []disk.Result {
@@ -150,6 +156,20 @@ func (c *core) help() {
 		return // who has the turn looks for more afterwards
 	}
 	c.drive(true)
+	c.giveUpTurn()
+}
+
+// diskAnswered drives the peer by the disk's results, or leaves that to who has the turn. The disk's goroutine calls
+// it: to wake another one would cost a write that others wait for more than what there is to do.
+func (c *core) diskAnswered() {
+	if c.results.empty() {
+		return
+	}
+	if !c.turn.TryLock() {
+		signal(c.results.arrived)
+		return
+	}
+	c.drive(false)
 	c.giveUpTurn()
 }
 

@@ -190,7 +190,7 @@ func (s *shell) openStore(options tree.Options) error {
 			defer s.core.lock.RUnlock()
 			read()
 		},
-		SyncTook: s.synced, StartTook: s.loaded,
+		SyncTook: s.synced, StartTook: s.loaded, Answered: s.core.diskAnswered,
 		Defects: t.defects, Log: s.log,
 	})
 	if err != nil {

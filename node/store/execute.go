@@ -29,6 +29,7 @@ func (s *Store) carryOut(batch []queued) {
 			q.report(nil, err)
 		}
 		syncs = syncs[:0]
+		s.tellAnswered()
 	}
 	for _, q := range batch {
 		switch {
@@ -39,9 +40,21 @@ func (s *Store) carryOut(batch []queued) {
 		default:
 			answer()
 			s.carryOutOne(q)
+			s.tellAnswered()
 		}
 	}
 	answer()
+	s.tellAnswered()
+}
+
+// tellAnswered calls Options.Answered.
+func (s *Store) tellAnswered() {
+	if s.options.Answered == nil {
+		return
+	}
+	s.telling.Store(true)
+	s.options.Answered()
+	s.telling.Store(false)
 }
 
 // timedSync syncs the log, and tells how long that took if somebody wants to know.

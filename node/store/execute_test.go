@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -432,4 +433,33 @@ func TestCarryOutNeedsNoGoroutine(t *testing.T) {
 	_, state := openTest(t, testOptions(files))
 	sameTree(t, treeOf(1, 2, 3), state.Tree)
 	require.Contains(t, files.listing(dataDir+"/"+versionDir), "snapshot.2")
+}
+
+// Whoever is told of answers, on the store's own goroutine, may ask for more than the queue takes: it would wait for
+// itself.
+func TestWhoIsToldOfAnswersNeverWaits(t *testing.T) {
+	var s *Store
+	const asked = 2
+	syncs := make([]disk.Operation, queueMax)
+	for i := range syncs {
+		syncs[i].Kind = disk.Sync
+	}
+	syncs[len(syncs)-1].Ticket = 1
+	answers := make(chan disk.Result, asked)
+	var once sync.Once
+	options := testOptions(newMemoryFS())
+	options.Answered = func() {
+		once.Do(func() {
+			for range asked {
+				s.Do(syncs, func(result disk.Result) { answers <- result })
+			}
+		})
+	}
+	s, _ = openTest(t, options)
+	r := run(s)
+	r.must(t, logged(1)...)
+	for range asked {
+		require.NoError(t, (<-answers).Err)
+	}
+	require.NoError(t, r.stop())
 }

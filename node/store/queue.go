@@ -44,10 +44,11 @@ func newQueue() *queue {
 	return q
 }
 
-// put queues operations, or refuses them if nobody will carry them out any more.
-func (q *queue) put(operations []disk.Operation, done func(disk.Result)) {
+// put queues operations, or refuses them if nobody will carry them out any more. Who carries them out must not
+// wait for himself.
+func (q *queue) put(operations []disk.Operation, done func(disk.Result), wait bool) {
 	q.mutex.Lock()
-	for len(q.waiting) >= queueMax && !q.closed {
+	for wait && len(q.waiting) >= queueMax && !q.closed {
 		q.changed.Wait()
 	}
 	refused := q.closed

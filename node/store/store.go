@@ -66,6 +66,9 @@ type Options struct {
 	// StartTook, if not nil, is told how long it took Open to read the newest snapshot, and the log behind it with so many
 	// entries.
 	StartTook func(snapshot, log time.Duration, entries int)
+	// Answered, if not nil, is called on the goroutine of Run when operations may have been reported. It may call
+	// Do, which does not wait then, and nothing else of the store's.
+	Answered func()
 	// Defects are the planted mistakes. This package holds defect.SnapshotUncommitted.
 	Defects defect.Set
 	// Log gets warnings about what recovery met.
@@ -126,6 +129,7 @@ type Store struct {
 	reading      *logRead
 	toRead       []queued // the first of them is the one being read
 	closing      sync.Once
+	telling      atomic.Bool // whether Options.Answered is being called
 }
 
 var _ disk.Reader = (*Store)(nil)
@@ -356,7 +360,7 @@ func (s *Store) closeLog() error {
 //
 // The payload of an Append must stay as it is until its Sync is done.
 func (s *Store) Do(operations []disk.Operation, done func(disk.Result)) {
-	s.queue.put(operations, done)
+	s.queue.put(operations, done, !s.telling.Load())
 }
 
 // CarryOut is Do and Run in one for who has no goroutine to spare, as a simulator: it carries out the
