@@ -298,15 +298,23 @@ func (p *Peer) ClientClosed(conn Conn) {
 	}
 }
 
+// reuseMax is how long a slice may be that is kept to be filled again. Longer ones are rare: of a learner that is
+// sent all it lacks, for instance.
+const reuseMax = 4096
+
 // Reuse gives back what Ready returned, once nothing of its slices is read any more: the peer fills them
 // again.
 func (p *Peer) Reuse(ready Ready) {
-	clear(ready.Disk)
-	clear(ready.Leader)
-	clear(ready.Learners)
-	clear(ready.Clients)
-	p.spare = Ready{Disk: ready.Disk[:0], Leader: ready.Leader[:0], Learners: ready.Learners[:0], Clients: ready.Clients[:0]}
+	p.spare = Ready{Disk: emptied(ready.Disk), Leader: emptied(ready.Leader), Learners: emptied(ready.Learners), Clients: emptied(ready.Clients)}
 	p.hasSpare = true
+}
+
+func emptied[T any](all []T) []T {
+	if cap(all) > reuseMax {
+		return nil
+	}
+	clear(all)
+	return all[:0]
 }
 
 // Ready returns what the peer wants done since the last call.

@@ -91,7 +91,8 @@ func signal(c chan struct{}) {
 	}
 }
 
-// outputs is where the peer's wishes go. None of its methods may wait.
+// outputs is where the peer's wishes go. None of its methods may wait, or keep the slices that it is given: the
+// peer fills them again.
 type outputs interface {
 	// membership writes down who belongs to the ensemble, and goes by it from now on. It comes before
 	// what follows.
@@ -302,6 +303,7 @@ func (c *core) step(inputs []input) (left []input) {
 	if ready.Fatal != nil {
 		c.over, c.fatal = true, ready.Fatal
 	}
+	c.peer.Reuse(ready)
 	whole = true
 	return inputs
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -34,7 +35,7 @@ func (r *recorded) disk(operations []disk.Operation) {
 
 func (r *recorded) clients(frames []peer.ClientOutput) {
 	if len(frames) > 0 {
-		r.frames = append(r.frames, frames)
+		r.frames = append(r.frames, slices.Clone(frames))
 	}
 }
 
