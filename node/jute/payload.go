@@ -23,6 +23,12 @@ func EncodePayload(header TxnHeader, txn Txn, digest *TxnDigest) []byte {
 	return e.Bytes()
 }
 
+// DataOffset is where in a payload the data begins of a transaction that creates the znode of a path, or sets its data.
+func DataOffset(path string) int {
+	const header, length = 8 + 4 + 8 + 8 + 4, 4
+	return header + length + len(path) + length
+}
+
 // DecodePayload reads what EncodePayload or Apache's servers wrote. The result shares memory with
 // payload. A type that no transaction has is an error.
 func DecodePayload(payload []byte) (TxnHeader, Txn, *TxnDigest, error) {

@@ -37,7 +37,11 @@ func (p *finalRequestProcessor) apply(r *request) {
 		invariant("transactions reach the tree in the order of the log", s.unapplied.len(), hex(r.entry.Zxid))
 	}
 	s.unapplied.pop()
-	r.result = s.tree.Apply(r.header, r.txn)
+	if shareData(r) {
+		r.result = s.tree.ApplyKeeping(r.header, r.txn)
+	} else {
+		r.result = s.tree.Apply(r.header, r.txn)
+	}
 	if err := s.tree.CheckDigest(r.header.Zxid, r.digest); err != nil {
 		s.counts.DigestMismatches++
 		s.config.Log.Error("the tree is not what the leader expects", "zxid", hex(r.header.Zxid), "error", err)

@@ -27,7 +27,17 @@ type Result struct {
 // Apply carries out one transaction and notes its zxid. See the package comment on idempotence.
 // Data and ACLs that the transaction brings are copied.
 func (t *Tree) Apply(header jute.TxnHeader, txn jute.Txn) Result {
-	t.events = nil
+	return t.carryOut(header, txn, bytes.Clone)
+}
+
+// ApplyKeeping is Apply, but the tree keeps the data of a transaction that is no multi as it is: nobody may change
+// that memory any more.
+func (t *Tree) ApplyKeeping(header jute.TxnHeader, txn jute.Txn) Result {
+	return t.carryOut(header, txn, func(data []byte) []byte { return data })
+}
+
+func (t *Tree) carryOut(header jute.TxnHeader, txn jute.Txn, own func([]byte) []byte) Result {
+	t.events, t.own = nil, own
 	result := t.apply(header, txn)
 	result.Events, t.events = t.events, nil
 	t.lastZxid = max(t.lastZxid, header.Zxid)
@@ -76,6 +86,7 @@ func (t *Tree) apply(header jute.TxnHeader, txn jute.Txn) Result {
 // applyMulti applies all parts, or none if one of them is an error: then the parts before it have
 // succeeded for nothing, and those after it were not tried (protocol.md 2.9).
 func (t *Tree) applyMulti(result *Result, header jute.TxnHeader, multi *jute.MultiTxn) {
+	t.own = bytes.Clone // the parts share one piece of memory
 	failed := len(multi.Txns)
 	for i, part := range multi.Txns {
 		if part.Type == jute.OpError {
@@ -144,7 +155,7 @@ func (t *Tree) create(result *Result, header jute.TxnHeader, c creation) {
 		t.countQuota(c.path, -int64(len(orphan.data)), -1)
 	}
 	n := &node{
-		data: bytes.Clone(c.data),
+		data: t.own(c.data),
 		acl:  t.acls.use(c.acl),
 		stat: jute.StatPersisted{
 			Czxid: header.Zxid, Mzxid: header.Zxid, Pzxid: header.Zxid,
@@ -271,7 +282,7 @@ func (t *Tree) setData(path string, data []byte, version int32, zxid, time int64
 	n.stat.Version = version
 	n.stat.Mzxid = zxid
 	n.stat.Mtime = time
-	grown := t.replaceData(key(path), n, bytes.Clone(data))
+	grown := t.replaceData(key(path), n, t.own(data))
 	t.countQuota(path, grown, 0)
 	t.fireChanged(path, n)
 	return t.clientStat(n), jute.Ok

@@ -40,7 +40,9 @@ type Tree struct {
 	fuzzyUntil int64
 	scratch    []byte
 
-	events []Event // of the transaction that is being applied
+	// Of the transaction that is being applied: the watches that fired, and how the tree comes to own its data.
+	events []Event
+	own    func([]byte) []byte
 }
 
 // node is a znode. There may be millions: what most of them lack must cost nothing.
