@@ -14,6 +14,9 @@ import (
 // with its vote they would elect a leader without that. It begins with the zxid -1, as Apache's server does, which
 // counts in no election and in no confirmation of an epoch. The file "copying" says that it still does, also
 // after it was stopped in the midst of what a leader sent: so that half a copy is not taken for a state.
+//
+// That it promised an epoch before is lost as well. A candidate that still counts on such a promise waits for
+// others for initLimit at most, so who moves a folder away within that time should let it pass first.
 
 // replayOrBegin recovers what there is, or begins a server's life.
 func (s *Store) replayOrBegin() (*replayed, error) {
