@@ -2,6 +2,7 @@ package sim
 
 import (
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
@@ -46,6 +47,9 @@ func drawTurns(r *rand.Rand, c *Config, at, to time.Duration) (turns []*Fault, e
 		out := r.Perm(c.Voters)[:r.IntN((c.Voters-1)/2+1)]
 		for _, voter := range out {
 			kind := pickOne(r, faultCrash, faultPower, faultIsolate, faultIsolate)
+			if r.IntN(3) == 0 && slices.Contains(c.Faults, faultWipe) {
+				kind = faultWipe
+			}
 			f := drawFault(r, c, kind, at, to)
 			f.Who, f.Member, f.Other = whoMember, voter+1, 0
 			// A little longer than the turn: members that come and go overlap.
