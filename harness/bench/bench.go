@@ -104,6 +104,8 @@ type Result struct {
 	Implementations []*Implementation
 	// Fdatasync is the median time to make a write of one value durable, where the members' data is.
 	Fdatasync time.Duration
+	// RoundTrip is the median time of a message and its answer over the loopback interface.
+	RoundTrip time.Duration
 	Recorded  *Recorded // nil if our node was not measured, or restarts were skipped
 	Options   Options
 }
@@ -112,6 +114,9 @@ type Result struct {
 func Run(ctx context.Context, options Options) (result *Result, err error) {
 	result = &Result{Options: options}
 	if result.Fdatasync, err = fdatasync(options.Dir); err != nil {
+		return nil, err
+	}
+	if result.RoundTrip, err = roundTrip(ctx); err != nil {
 		return nil, err
 	}
 	for _, name := range options.Implementations {

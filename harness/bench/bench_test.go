@@ -231,3 +231,12 @@ func TestAProfileIsTakenOnceItIsThere(t *testing.T) {
 	require.NoError(t, <-moved)
 	require.FileExists(t, to)
 }
+
+func TestFloorsAreMeasured(t *testing.T) {
+	r := &Result{Fdatasync: time.Millisecond}
+	var err error
+	r.RoundTrip, err = roundTrip(t.Context())
+	require.NoError(t, err)
+	require.Positive(t, r.RoundTrip)
+	require.Equal(t, 3*r.RoundTrip+time.Millisecond, r.writeFloor())
+}

@@ -84,6 +84,7 @@ type Summary struct {
 	TickTimeMs    int64                              `json:"tickTimeMs"`
 	ValueBytes    int                                `json:"valueBytes"`
 	FdatasyncMs   float64                            `json:"fdatasyncMs"`
+	RoundTripMs   float64                            `json:"roundTripMs"`
 	RecordedRate  float64                            `json:"recordedRate,omitempty"` // operations a second
 	Rows          []Row                              `json:"rows"`
 }
@@ -92,7 +93,7 @@ type Summary struct {
 func (r *Result) Summary() Summary {
 	s := Summary{
 		Versions: map[ensemble.Implementation]string{}, Rounds: r.Options.Rounds, SecondsOfLoad: r.Options.Duration.Seconds(),
-		TickTimeMs: r.Options.TickTime.Milliseconds(), ValueBytes: valueBytes, FdatasyncMs: milliseconds(r.Fdatasync), Rows: r.Rows(),
+		TickTimeMs: r.Options.TickTime.Milliseconds(), ValueBytes: valueBytes, FdatasyncMs: milliseconds(r.Fdatasync), RoundTripMs: milliseconds(r.RoundTrip), Rows: r.Rows(),
 	}
 	if r.Recorded != nil {
 		s.RecordedRate = r.Recorded.Rate()
@@ -120,7 +121,11 @@ func (r *Result) Print(out io.Writer) error {
 	}
 	fmt.Fprintf(out, "Three members and the load on one machine; the best of %d rounds of %v; fsync on; values of %d bytes; tickTime %v.\n",
 		r.Options.Rounds, r.Options.Duration, valueBytes, r.Options.TickTime)
-	fmt.Fprintf(out, "A write of one value made durable (fdatasync, median): %.3f ms.\n\n", milliseconds(r.Fdatasync))
+	fmt.Fprintf(out, "A write of one value made durable (fdatasync, median): %.3f ms.\n", milliseconds(r.Fdatasync))
+	if err := r.printFloors(out); err != nil {
+		return err
+	}
+	fmt.Fprintln(out)
 	if rows == nil {
 		return r.printAlone(out)
 	}
