@@ -44,7 +44,7 @@ func TestProposalsBehindASnapshotAreBounded(t *testing.T) {
 	}
 	require.InDelta(t, learnerQueueMax>>20, sent, 2)
 	require.Contains(t, written.String(), "learner does not keep up and is cut off")
-	<-drained // with an error if that met it in the midst of a write
+	<-drained                       // with an error if that met it in the midst of a write
 	_, _ = io.Copy(io.Discard, far) // what was on its way
 	_, err := near.Write([]byte{0})
 	require.Error(t, err, "the connection is closed")
