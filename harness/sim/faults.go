@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"ordeal/node/jute"
+	"ordeal/node/quorum"
 	"ordeal/results/history"
 )
 
@@ -365,16 +366,10 @@ func (m *member) suffer(f *Fault) (end func()) {
 
 // wipe empties a member's disk, unless others lack so much already that what is committed could be lost.
 func (w *World) wipe(m *member) {
-	lacking := map[int64]bool{int64(m.id): true}
-	for _, other := range w.members {
-		if other.disk.lacks() {
-			lacking[int64(other.id)] = true
-		}
-	}
-	sound := map[int64]bool{}
-	for id := int64(1); id <= int64(w.config.Voters); id++ {
-		if !lacking[id] {
-			sound[id] = true
+	var sound quorum.Set
+	for _, other := range w.members[:w.config.Voters] {
+		if other != m && !other.disk.lacks() {
+			sound.Add(int64(other.id))
 		}
 	}
 	if !w.verifier.ContainsQuorum(sound) {

@@ -2,13 +2,13 @@ package sim
 
 import (
 	"bytes"
-	"maps"
 	"slices"
 	"time"
 
 	"ordeal/node/disk"
 	"ordeal/node/jute"
 	"ordeal/node/peer"
+	"ordeal/node/quorum"
 	"ordeal/node/zab"
 )
 
@@ -50,7 +50,7 @@ type invariants struct {
 	// committed is the newest transaction that some member has served.
 	committed int64
 	// newLeaderAcks are those who have acknowledged the NEWLEADER of an epoch to its leader.
-	newLeaderAcks map[int64]map[int64]bool
+	newLeaderAcks map[int64]quorum.Set
 	// digests are the trees' digests by last transaction.
 	digests map[int64]int64
 }
@@ -64,7 +64,7 @@ type logged struct {
 }
 
 func newInvariants() invariants {
-	return invariants{beginnings: map[int64]int64{}, newLeaderAcks: map[int64]map[int64]bool{}, leaders: map[int64]int{}, logged: map[int64]logged{}, digests: map[int64]int64{}}
+	return invariants{beginnings: map[int64]int64{}, newLeaderAcks: map[int64]quorum.Set{}, leaders: map[int64]int{}, logged: map[int64]logged{}, digests: map[int64]int64{}}
 }
 
 // appending sees an entry that is about to be logged.
@@ -131,12 +131,12 @@ func (c *invariants) acknowledged(w *World, leader, learner *member, packet *jut
 	}
 	acks := c.newLeaderAcks[epoch]
 	if acks == nil {
-		acks = map[int64]bool{int64(leader.id): true}
-		c.newLeaderAcks[epoch] = acks
+		acks = quorum.Set{int64(leader.id)}
 	}
-	acks[int64(learner.id)] = true
+	acks.Add(int64(learner.id))
+	c.newLeaderAcks[epoch] = acks
 	if leader.standing.Phase != phaseBroadcast && w.verifier.ContainsQuorum(acks) {
-		w.broken("leader-starts", "members %v have acknowledged the NEWLEADER of epoch %d, but member %d does not lead yet", slices.Sorted(maps.Keys(acks)), epoch, leader.id)
+		w.broken("leader-starts", "members %v have acknowledged the NEWLEADER of epoch %d, but member %d does not lead yet", slices.Sorted(slices.Values(acks)), epoch, leader.id)
 	}
 }
 
@@ -144,9 +144,9 @@ func (c *invariants) acknowledged(w *World, leader, learner *member, packet *jut
 // booted, and a leader with a quorum behind it has been there all that time, it should have followed
 // that one.
 func (c *invariants) leads(w *World, m *member) {
-	m.votes[int64(m.id)] = true
+	m.votes.Add(int64(m.id))
 	if !w.verifier.ContainsQuorum(m.votes) {
-		w.broken("elected", "member %d leads with the votes of members %v", m.id, slices.Sorted(maps.Keys(m.votes)))
+		w.broken("elected", "member %d leads with the votes of members %v", m.id, slices.Sorted(slices.Values(m.votes)))
 	}
 	if w.active > 0 || m.booted < w.quiet {
 		return
@@ -167,7 +167,7 @@ func (c *invariants) member(w *World, m *member) {
 	s := &m.standing
 	switch {
 	case s.Role == roleLooking && m.role != roleLooking:
-		clear(m.votes)
+		m.votes = m.votes[:0]
 	case s.Role == roleLeading && m.role != roleLeading:
 		c.leads(w, m)
 	}
@@ -257,13 +257,13 @@ func (c *invariants) durabilityMayHaveShrunk(w *World) {
 	if c.committed == 0 {
 		return
 	}
-	holders := w.scratch
-	clear(holders)
+	holders := w.scratch[:0]
 	for _, m := range w.members {
 		if m.disk.holds(c.committed) || m.disk.lacks() {
-			holders[int64(m.id)] = true
+			holders.Add(int64(m.id))
 		}
 	}
+	w.scratch = holders
 	if !w.verifier.ContainsQuorum(holders) {
 		w.broken("committed-durable", "%s is committed, but only the disks of %d members hold it", zxidWord(c.committed), len(holders))
 	}

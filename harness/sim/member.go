@@ -9,6 +9,7 @@ import (
 
 	"ordeal/node/disk"
 	"ordeal/node/peer"
+	"ordeal/node/quorum"
 	"ordeal/node/rare"
 	"ordeal/results/history"
 )
@@ -23,11 +24,11 @@ type member struct {
 	standing    peer.Standing
 	incarnation int // counts boots and crashes, so that what was meant for an earlier one is dropped
 	up, paused  bool
-	starting    bool           // its store recovers
-	waiting     []input        // that a paused member has not seen
-	serving     bool           // as of its last event in the history
-	role        string         // as of its last input
-	votes       map[int64]bool // whose votes for it have reached it since it began to look
+	starting    bool       // its store recovers
+	waiting     []input    // that a paused member has not seen
+	serving     bool       // as of its last event in the history
+	role        string     // as of its last input
+	votes       quorum.Set // whose votes for it have reached it since it began to look
 	booted      time.Duration
 	servesSince time.Duration // in phase broadcast; never if it is not
 

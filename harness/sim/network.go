@@ -240,7 +240,7 @@ func (w *World) notify(from, to *member, message election.Notification) {
 		}
 		to.input(func(p *peer.Peer) {
 			if message.Leader == int64(to.id) {
-				to.votes[int64(from.id)] = true
+				to.votes.Add(int64(from.id))
 			}
 			p.ReceiveNotification(int64(from.id), message)
 		})

@@ -123,7 +123,7 @@ func newWorld(config Config, script []Decision, scripted bool, recorder history.
 	}
 	w := &World{
 		config: config, hash: hashStart, recorder: recorder,
-		inside: newInvariants(), scratch: map[int64]bool{}, coverage: Coverage{Seen: map[string]int{}},
+		inside: newInvariants(), coverage: Coverage{Seen: map[string]int{}},
 	}
 	w.defects, _ = defect.Parse(config.Defect) // checked above
 	if len(w.defects) == 0 {
@@ -142,7 +142,7 @@ func newWorld(config Config, script []Decision, scripted bool, recorder history.
 		w.ways = append(w.ways, row)
 	}
 	for id := 1; id <= n; id++ {
-		m := &member{id: id, world: w, votes: map[int64]bool{}, turns: newTurnsTaken(w.source)}
+		m := &member{id: id, world: w, turns: newTurnsTaken(w.source)}
 		if config.Drift > 0 {
 			m.drift = time.Duration(int(mix(w.source.noise+uint64(id))%uint64(2*config.Drift+1)) - config.Drift)
 		}

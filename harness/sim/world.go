@@ -66,7 +66,7 @@ type World struct {
 	recorder history.Recorder
 	coverage Coverage
 	trace    func(at time.Duration, line string)
-	scratch  map[int64]bool
+	scratch  quorum.Set // for one count
 }
 
 // event is something that happens at a moment.

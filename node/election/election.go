@@ -66,7 +66,8 @@ type FastLeaderElection struct {
 	options    Options
 	voters     []int64 // of the present and the next membership, ascending
 	verifier   quorum.Verifier
-	configText string // of the membership
+	agreeing   quorum.Set // scratch of supports
+	configText string     // of the membership
 	now        time.Duration
 
 	started bool
@@ -333,12 +334,13 @@ func (e *FastLeaderElection) considerProposal() {
 
 // supports tells whether those that agree with vote are a quorum.
 func (e *FastLeaderElection) supports(votes map[int64]heard, vote heard) bool {
-	agreeing := map[int64]bool{}
+	agreeing := e.agreeing[:0]
 	for _, id := range e.voters {
 		if opinion, known := votes[id]; known && opinion.agrees(vote) {
-			agreeing[id] = true
+			agreeing.Add(id)
 		}
 	}
+	e.agreeing = agreeing
 	return e.verifier.ContainsQuorum(agreeing)
 }
 

@@ -106,11 +106,13 @@ func (w *world) step(s *server) {
 
 // followers tells whether leader leads and a quorum, it included, wants it.
 func (w *world) followers(leader int64) bool {
-	supporters := map[int64]bool{}
+	var supporters quorum.Set
 	for _, s := range w.servers {
-		supporters[s.id] = s.leader == leader
+		if s.leader == leader {
+			supporters.Add(s.id)
+		}
 	}
-	return supporters[leader] && w.config.Verifier().ContainsQuorum(supporters)
+	return supporters.Has(leader) && w.config.Verifier().ContainsQuorum(supporters)
 }
 
 func (w *world) agreed() bool {

@@ -81,11 +81,10 @@ func TestTextIsCanonical(t *testing.T) {
 
 func TestMajority(t *testing.T) {
 	verifier := mustParse(t, "server.1=a:1:2\nserver.2=b:1:2\nserver.3=c:1:2\nserver.4=d:1:2\nserver.9=o:1:2:observer").Verifier()
-	require.False(t, verifier.ContainsQuorum(map[int64]bool{}))
-	require.False(t, verifier.ContainsQuorum(map[int64]bool{1: true, 2: true}), "half is not a majority")
-	require.False(t, verifier.ContainsQuorum(map[int64]bool{1: true, 2: true, 9: true}), "observers do not count")
-	require.False(t, verifier.ContainsQuorum(map[int64]bool{1: true, 2: true, 3: false}))
-	require.True(t, verifier.ContainsQuorum(map[int64]bool{1: true, 2: true, 4: true}))
+	require.False(t, verifier.ContainsQuorum(nil))
+	require.False(t, verifier.ContainsQuorum(Set{1, 2}), "half is not a majority")
+	require.False(t, verifier.ContainsQuorum(Set{1, 2, 9}), "observers do not count")
+	require.True(t, verifier.ContainsQuorum(Set{1, 2, 4}))
 	require.EqualValues(t, 1, verifier.Weight(1))
 	require.EqualValues(t, 0, verifier.Weight(9))
 }
@@ -97,17 +96,10 @@ func TestHierarchy(t *testing.T) {
 	}
 	config := mustParse(t, text+"group.1=1:2:3\ngroup.2=4:5:6\ngroup.3=7:8:9\nweight.1=3\nweight.7=0\nweight.8=0\nweight.9=0\n")
 	verifier := config.Verifier()
-	ids := func(list ...int64) map[int64]bool {
-		set := map[int64]bool{}
-		for _, id := range list {
-			set[id] = true
-		}
-		return set
-	}
 	// Group 3 has no weight: both other groups are needed, since one of two is not more than half.
-	require.True(t, verifier.ContainsQuorum(ids(1, 4, 5)))
-	require.False(t, verifier.ContainsQuorum(ids(2, 3, 4, 5, 6)), "2 and 3 weigh 2 of 5")
-	require.False(t, verifier.ContainsQuorum(ids(1, 2, 3, 7, 8, 9)))
+	require.True(t, verifier.ContainsQuorum(Set{1, 4, 5}))
+	require.False(t, verifier.ContainsQuorum(Set{2, 3, 4, 5, 6}), "2 and 3 weigh 2 of 5")
+	require.False(t, verifier.ContainsQuorum(Set{1, 2, 3, 7, 8, 9}))
 	require.EqualValues(t, 3, verifier.Weight(1))
 	require.EqualValues(t, 0, verifier.Weight(7))
 	require.Equal(t, config.String(), mustParse(t, config.String()).String())
@@ -146,17 +138,17 @@ func TestQuorumsIntersect(t *testing.T) {
 			t.Skip("all weights are 0")
 		}
 		verifier := config.Verifier()
-		inside, outside := map[int64]bool{}, map[int64]bool{}
+		var inside, outside Set
 		for _, id := range config.Voters() {
 			if rapid.Bool().Draw(t, "side") {
-				inside[id] = true
+				inside.Add(id)
 			} else {
-				outside[id] = true
+				outside.Add(id)
 			}
 		}
 		require.False(t, verifier.ContainsQuorum(inside) && verifier.ContainsQuorum(outside), "both halves of %s are quorums", config)
-		for id := range outside {
-			inside[id] = true
+		for _, id := range outside {
+			inside.Add(id)
 		}
 		require.True(t, verifier.ContainsQuorum(inside), "all servers of %s must be a quorum", config)
 	})

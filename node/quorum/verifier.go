@@ -3,9 +3,8 @@ package quorum
 // Verifier decides which sets of servers may act for the ensemble. Any two quorums of one verifier
 // have a server in common.
 type Verifier interface {
-	// ContainsQuorum tells whether the servers whose value is true form a quorum. Servers that do
-	// not vote count for nothing.
-	ContainsQuorum(servers map[int64]bool) bool
+	// ContainsQuorum tells whether servers form a quorum. Those that do not vote count for nothing.
+	ContainsQuorum(servers Set) bool
 	// Weight is what a server's vote weighs. A server of weight 0 cannot be elected; one that does
 	// not vote weighs 0.
 	Weight(id int64) int64
@@ -34,7 +33,7 @@ func (c *Config) Precedes(next *Config) bool { return next != nil && next.Versio
 
 type joint []Verifier
 
-func (j joint) ContainsQuorum(servers map[int64]bool) bool {
+func (j joint) ContainsQuorum(servers Set) bool {
 	for _, verifier := range j {
 		if !verifier.ContainsQuorum(servers) {
 			return false
@@ -59,10 +58,10 @@ type majority struct {
 	voters []int64
 }
 
-func (m majority) ContainsQuorum(servers map[int64]bool) bool {
+func (m majority) ContainsQuorum(servers Set) bool {
 	count := 0
 	for _, id := range m.voters {
-		if servers[id] {
+		if servers.Has(id) {
 			count++
 		}
 	}
@@ -101,13 +100,13 @@ func newHierarchical(c *Config) *hierarchical {
 	return h
 }
 
-func (h *hierarchical) ContainsQuorum(servers map[int64]bool) bool {
+func (h *hierarchical) ContainsQuorum(servers Set) bool {
 	groups := 0
 	for _, group := range h.groups {
 		total, present := int64(0), int64(0)
 		for _, id := range group.Members {
 			total += h.weights[id]
-			if servers[id] {
+			if servers.Has(id) {
 				present += h.weights[id]
 			}
 		}

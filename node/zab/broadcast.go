@@ -12,7 +12,7 @@ import (
 // proposal is a transaction that is not committed yet.
 type proposal struct {
 	entry disk.Entry
-	acks  map[int64]bool // servers that have it on disk
+	acks  quorum.Set // servers that have it on disk
 	// verifier decides whether those are enough: it is of the memberships at the time of the proposal.
 	verifier quorum.Verifier
 	// membership is what the transaction makes the membership; nil for most.
@@ -22,30 +22,30 @@ type proposal struct {
 // broadcastState is a leader's transactions on their way.
 type broadcastState struct {
 	lastProposed, lastCommitted int64
-	outstanding                 []*proposal      // in the order of zxids
-	toBeApplied                 []disk.Entry     // committed but not part of the tree and the history yet
-	spare                       []map[int64]bool // empty, for acks
+	outstanding                 []*proposal  // in the order of zxids
+	toBeApplied                 []disk.Entry // committed but not part of the tree and the history yet
+	spare                       []*proposal  // empty
 }
 
-// spareMax bounds the maps that are kept to be used again.
+// spareMax bounds the proposals that are kept to be used again.
 const spareMax = 1024
 
-// emptyAcks returns a map for a new proposal.
-func (b *broadcastState) emptyAcks() map[int64]bool {
+// newProposal returns an empty proposal.
+func (b *broadcastState) newProposal() *proposal {
 	last := len(b.spare) - 1
 	if last < 0 {
-		return map[int64]bool{}
+		return &proposal{}
 	}
-	acks := b.spare[last]
+	p := b.spare[last]
 	b.spare = b.spare[:last]
-	return acks
+	return p
 }
 
-// discard takes back the map of a proposal that is committed.
-func (b *broadcastState) discard(acks map[int64]bool) {
+// discard takes back a proposal that is committed.
+func (b *broadcastState) discard(p *proposal) {
 	if len(b.spare) < spareMax {
-		clear(acks)
-		b.spare = append(b.spare, acks)
+		*p = proposal{acks: p.acks[:0]}
+		b.spare = append(b.spare, p)
 	}
 }
 
@@ -65,9 +65,9 @@ func (l *Leader) propose(entry disk.Entry, membership *quorum.Config) {
 		l.setMemberships(l.config.Membership, membership)
 	}
 	l.broadcast.lastProposed = entry.Zxid
-	l.broadcast.outstanding = append(l.broadcast.outstanding, &proposal{
-		entry: entry, acks: l.broadcast.emptyAcks(), verifier: l.verifier, membership: membership,
-	})
+	p := l.broadcast.newProposal()
+	p.entry, p.verifier, p.membership = entry, l.verifier, membership
+	l.broadcast.outstanding = append(l.broadcast.outstanding, p)
 	packet := l.packet(jute.PacketProposal, entry.Zxid, entry.Payload)
 	for _, h := range l.handlers {
 		if h.state >= awaitingAck && !h.observer {
@@ -100,8 +100,8 @@ func (l *Leader) addAck(sid, zxid int64) {
 	// Zxids have no gaps, so the place of a proposal is known. All before the first one that is
 	// acknowledged already are so too.
 	newest := min(zxid-outstanding[0].entry.Zxid, int64(len(outstanding)-1))
-	for i := newest; i >= 0 && !outstanding[i].acks[sid]; i-- {
-		outstanding[i].acks[sid] = true
+	for i := newest; i >= 0 && !outstanding[i].acks.Has(sid); i-- {
+		outstanding[i].acks.Add(sid)
 	}
 	l.tryToCommit()
 }
@@ -110,7 +110,7 @@ func (l *Leader) addAck(sid, zxid int64) {
 // truncate that now, and acknowledges it again once it has it again.
 func (l *Leader) withdrawAcks(sid int64) {
 	for _, p := range l.broadcast.outstanding {
-		delete(p.acks, sid)
+		p.acks.Remove(sid)
 	}
 }
 
@@ -119,15 +119,15 @@ func (l *Leader) tryToCommit() {
 	for l.phase == broadcasting && !l.deposed && len(l.broadcast.outstanding) > 0 {
 		oldest := l.broadcast.outstanding[0]
 		committed := oldest.verifier.ContainsQuorum(oldest.acks)
-		if l.config.Defects.On(defect.CommitBeforeQuorum) && oldest.acks[l.config.MyID] {
+		if l.config.Defects.On(defect.CommitBeforeQuorum) && oldest.acks.Has(l.config.MyID) {
 			committed = true
 		}
 		if !committed {
 			return
 		}
-		l.broadcast.outstanding = l.broadcast.outstanding[1:]
+		l.broadcast.outstanding = popped(l.broadcast.outstanding)
 		l.commit(oldest)
-		l.broadcast.discard(oldest.acks)
+		l.broadcast.discard(oldest)
 	}
 }
 
@@ -138,8 +138,7 @@ func (l *Leader) commit(p *proposal) {
 	}
 	l.broadcast.lastCommitted = entry.Zxid
 	l.broadcast.toBeApplied = append(l.broadcast.toBeApplied, entry)
-	commit := l.packet(jute.PacketCommit, entry.Zxid, nil)
-	inform := l.packet(jute.PacketInform, entry.Zxid, entry.Payload)
+	var commit, inform *jute.QuorumPacket // made for those who get them
 	if p.membership != nil {
 		leader := l.activate(p.membership, p.acks)
 		commit = l.packet(jute.PacketCommitAndActivate, entry.Zxid, jute.Marshal(jute.CommitAndActivate{DesignatedLeader: leader}))
@@ -151,8 +150,14 @@ func (l *Leader) commit(p *proposal) {
 		switch {
 		case h.state < awaitingAck:
 		case h.observer:
+			if inform == nil {
+				inform = l.packet(jute.PacketInform, entry.Zxid, entry.Payload)
+			}
 			l.send(h, inform)
 		default:
+			if commit == nil {
+				commit = l.packet(jute.PacketCommit, entry.Zxid, nil)
+			}
 			l.send(h, commit)
 		}
 	}
@@ -164,7 +169,7 @@ func (l *Leader) commit(p *proposal) {
 func (l *Leader) Applied(zxid int64) {
 	waiting := l.broadcast.toBeApplied
 	for len(waiting) > 0 && waiting[0].Zxid <= zxid {
-		waiting = waiting[1:]
+		waiting = popped(waiting)
 	}
 	l.broadcast.toBeApplied = waiting
 }
@@ -198,4 +203,15 @@ func (l *Leader) Learners() int {
 		}
 	}
 	return count
+}
+
+// popped is a queue without its oldest item. An empty one begins at the front again, so that a queue that is short
+// most of the time asks for no memory.
+func popped[T any](queue []T) []T {
+	var none T
+	queue[0] = none
+	if len(queue) == 1 {
+		return queue[:0]
+	}
+	return queue[1:]
 }

@@ -72,7 +72,8 @@ type Leader struct {
 	// epoch is the one proposed: above all that were seen. It is fixed once it is saved.
 	epoch int64
 	// infos, epochAcks and newLeaderAcks are who has reached each step; only voters count.
-	infos, epochAcks, newLeaderAcks map[int64]bool
+	infos, epochAcks, newLeaderAcks quorum.Set
+	counted                         quorum.Set // scratch, for one count
 
 	handlers []*learnerHandler // in the order in which they connected
 	byLink   map[int64]*learnerHandler
@@ -91,7 +92,6 @@ type Leader struct {
 func NewLeader(config LeaderConfig, now time.Duration, host LeaderHost) *Leader {
 	l := &Leader{
 		config: config, host: host, now: now,
-		infos: map[int64]bool{}, epochAcks: map[int64]bool{}, newLeaderAcks: map[int64]bool{},
 		byLink: map[int64]*learnerHandler{}, syncs: syncState{wanted: map[int64]uint64{}},
 	}
 	l.setMemberships(config.Membership, config.LastSeen)
@@ -175,14 +175,14 @@ func (l *Leader) Tick(now time.Duration) {
 // checkHealth gives up unless a quorum is connected. Who is brought up to date counts for a while: a leader that gave up for
 // that would have to begin anew.
 func (l *Leader) checkHealth() {
-	alive := map[int64]bool{l.config.MyID: true}
+	l.counted = append(l.counted[:0], l.config.MyID)
 	for _, h := range l.handlers {
 		// It is not known whose connection it is before it has said so.
 		if h.state == following || (h.state > awaitingInfo && l.now < h.countsUntil) {
-			alive[h.sid] = true
+			l.counted.Add(h.sid)
 		}
 	}
-	if !l.verifier.ContainsQuorum(alive) {
+	if !l.verifier.ContainsQuorum(l.counted) {
 		l.giveUp("no quorum of followers is connected")
 	}
 }
@@ -194,8 +194,8 @@ func (l *Leader) collectEpoch(sid, accepted int64) {
 		return
 	}
 	l.epoch = max(l.epoch, accepted+1)
-	l.infos[sid] = true
-	if !l.infos[l.config.MyID] || !l.config.Membership.Verifier().ContainsQuorum(l.infos) {
+	l.infos.Add(sid)
+	if !l.infos.Has(l.config.MyID) || !l.config.Membership.Verifier().ContainsQuorum(l.infos) {
 		return
 	}
 	l.phase = savingEpoch
@@ -223,8 +223,8 @@ func (l *Leader) collectEpochAck(sid int64) {
 	if l.phase != collectingAcks {
 		return
 	}
-	l.epochAcks[sid] = true
-	if !l.epochAcks[l.config.MyID] || !l.config.Membership.Verifier().ContainsQuorum(l.epochAcks) {
+	l.epochAcks.Add(sid)
+	if !l.epochAcks.Has(l.config.MyID) || !l.config.Membership.Verifier().ContainsQuorum(l.epochAcks) {
 		return
 	}
 	l.phase = savingCurrent
@@ -255,8 +255,8 @@ func (l *Leader) collectNewLeaderAck(sid int64) {
 	if l.phase != synchronising {
 		return
 	}
-	l.newLeaderAcks[sid] = true
-	if !l.newLeaderAcks[l.config.MyID] || !l.verifier.ContainsQuorum(l.newLeaderAcks) {
+	l.newLeaderAcks.Add(sid)
+	if !l.newLeaderAcks.Has(l.config.MyID) || !l.verifier.ContainsQuorum(l.newLeaderAcks) {
 		return
 	}
 	l.phase = broadcasting

@@ -51,22 +51,22 @@ func (l *Leader) Memberships() (present, lastSeen *quorum.Config) {
 // QuorumSynced tells whether enough servers of a membership follow to make up a quorum of it. One that has just
 // become an observer does not count, though it may not have left yet: it would acknowledge nothing.
 func (l *Leader) QuorumSynced(membership *quorum.Config) bool {
-	synced := map[int64]bool{l.config.MyID: true}
+	l.counted = append(l.counted[:0], l.config.MyID)
 	for _, h := range l.handlers {
 		server, named := l.config.Membership.Server(h.sid)
 		leaves := named && server.Role == quorum.Observer
 		if h.state == following && !h.observer && !leaves {
-			synced[h.sid] = true
+			l.counted.Add(h.sid)
 		}
 	}
-	return membership.Verifier().ContainsQuorum(synced)
+	return membership.Verifier().ContainsQuorum(l.counted)
 }
 
 // ProposeReconfig is Propose for a transaction that replaces the membership.
 func (l *Leader) ProposeReconfig(entry disk.Entry, next *quorum.Config) { l.propose(entry, next) }
 
 // activate makes a membership the present one, and names its leader.
-func (l *Leader) activate(membership *quorum.Config, acks map[int64]bool) (leader int64) {
+func (l *Leader) activate(membership *quorum.Config, acks quorum.Set) (leader int64) {
 	leader = l.designate(membership, acks)
 	l.setMemberships(membership, membership)
 	// What was proposed while both counted may wait for servers that do not vote any more, and leave for
@@ -84,7 +84,7 @@ func (l *Leader) activate(membership *quorum.Config, acks map[int64]bool) (leade
 
 // designate chooses the leader of a new membership: this server if it still votes, else one that has
 // acknowledged the reconfiguration and as much as possible of what came behind it, so that little is lost.
-func (l *Leader) designate(next *quorum.Config, acks map[int64]bool) int64 {
+func (l *Leader) designate(next *quorum.Config, acks quorum.Set) int64 {
 	before, _ := l.config.Membership.Server(l.config.MyID)
 	self, stays := next.Server(l.config.MyID)
 	if stays && self.Role == quorum.Participant && self.QuorumAddress() == before.QuorumAddress() {
@@ -93,7 +93,7 @@ func (l *Leader) designate(next *quorum.Config, acks map[int64]bool) int64 {
 	best := l.config.MyID
 	var candidates []int64
 	for _, id := range next.Voters() {
-		if id != l.config.MyID && acks[id] {
+		if id != l.config.MyID && acks.Has(id) {
 			candidates = append(candidates, id)
 		}
 	}
@@ -104,7 +104,7 @@ func (l *Leader) designate(next *quorum.Config, acks map[int64]bool) int64 {
 		best = candidates[0]
 		var remaining []int64
 		for _, id := range candidates {
-			if p.acks[id] {
+			if p.acks.Has(id) {
 				remaining = append(remaining, id)
 			}
 		}

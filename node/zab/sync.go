@@ -63,13 +63,13 @@ func (l *Leader) confirmSyncs() {
 }
 
 func (l *Leader) roundConfirmed() bool {
-	loyal := map[int64]bool{l.config.MyID: true}
+	l.counted = append(l.counted[:0], l.config.MyID)
 	for _, h := range l.handlers {
 		if wanted, asked := l.syncs.wanted[h.link]; asked && h.pingsAnswered >= wanted {
-			loyal[h.sid] = true
+			l.counted.Add(h.sid)
 		}
 	}
-	return l.verifier.ContainsQuorum(loyal)
+	return l.verifier.ContainsQuorum(l.counted)
 }
 
 // releaseSyncs completes the oldest syncs whose conditions hold.
@@ -80,7 +80,7 @@ func (l *Leader) releaseSyncs() {
 		if oldest.zxid > l.broadcast.lastCommitted || oldest.round > s.confirmed {
 			return
 		}
-		s.waiting = s.waiting[1:]
+		s.waiting = popped(s.waiting)
 		l.host.SyncDone(oldest.ticket)
 	}
 }

@@ -5,6 +5,7 @@ import (
 
 	"ordeal/node/disk"
 	"ordeal/node/jute"
+	"ordeal/node/quorum"
 	"ordeal/node/zab"
 )
 
@@ -93,10 +94,10 @@ func (w *World) checkCommittedIsDurable() {
 	if w.checks.committed == 0 {
 		return
 	}
-	holders := map[int64]bool{}
+	var holders quorum.Set
 	for _, m := range w.Members {
 		if m.disk.Holds(w.checks.committed) {
-			holders[m.ID] = true
+			holders.Add(m.ID)
 		}
 	}
 	w.check(w.verifier.ContainsQuorum(holders), "%#x is committed, but only the disks of %d members hold it", w.checks.committed, len(holders))
