@@ -13,7 +13,7 @@ import (
 func (s *Session) sendWaiting() {
 	for s.phase == attached && !s.closing && len(s.waiting) > 0 {
 		op := s.waiting[0]
-		s.waiting = s.waiting[1:]
+		s.waiting = popped(s.waiting)
 		if op.request.Kind == history.AbandonSession {
 			s.abandon(op)
 			return
@@ -25,6 +25,17 @@ func (s *Session) sendWaiting() {
 		s.sendOperation(op, op.request, false)
 		s.closing = op.request.Kind == history.CloseSession
 	}
+}
+
+// popped is a queue without its oldest item. An empty one begins at the front again, so that a queue that is short
+// most of the time asks for no memory.
+func popped[T any](queue []T) []T {
+	var none T
+	queue[0] = none
+	if len(queue) == 1 {
+		return queue[:0]
+	}
+	return queue[1:]
 }
 
 // abandon drops the connection and forgets the session. The member is told nothing.
@@ -139,7 +150,7 @@ func (s *Session) reply(frame []byte) error {
 		s.zxidSeen = header.Zxid
 	}
 	if index == 0 {
-		s.inFlight = s.inFlight[1:]
+		s.inFlight = popped(s.inFlight)
 	} else {
 		s.inFlight = slices.Delete(s.inFlight, index, index+1)
 	}

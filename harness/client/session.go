@@ -136,6 +136,15 @@ func (s *Session) Ready() Ready {
 	return ready
 }
 
+// Reuse gives back the events that Ready returned, once nothing reads them any more: the session fills their slice
+// again.
+func (s *Session) Reuse(events []history.Event) {
+	if s.ready.Events == nil {
+		clear(events)
+		s.ready.Events = events[:0]
+	}
+}
+
 // Submit takes an operation and returns its number. It is sent at once if the session is attached,
 // else as soon as it is. Its Return follows in any case.
 func (s *Session) Submit(now time.Duration, request history.Request) int64 {
@@ -159,7 +168,7 @@ func (s *Session) Tick(now time.Duration) {
 	s.now = now
 	for len(s.waiting) > 0 && s.waiting[0].deadline <= now {
 		op := s.waiting[0]
-		s.waiting = s.waiting[1:]
+		s.waiting = popped(s.waiting)
 		s.refuse(op, jute.ConnectionLoss)
 	}
 	switch {

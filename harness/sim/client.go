@@ -209,7 +209,8 @@ func (d *driver) pump() {
 	w := d.world
 	for {
 		ready := d.session.Ready()
-		if ready.Events == nil && !ready.Close && ready.Attach == nil && ready.Send == nil {
+		if len(ready.Events) == 0 && !ready.Close && ready.Attach == nil && ready.Send == nil {
+			d.session.Reuse(ready.Events)
 			break
 		}
 		var returned *history.Result
@@ -236,6 +237,7 @@ func (d *driver) pump() {
 				}
 			}
 		}
+		d.session.Reuse(ready.Events)
 		if ready.Close && d.connection != nil {
 			d.connection.clientCloses()
 			d.connection = nil

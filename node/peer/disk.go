@@ -14,7 +14,7 @@ import (
 // diskState is what a peer waits for from its disk, and when it takes the next snapshot.
 type diskState struct {
 	lastTicket disk.Ticket
-	callbacks  map[disk.Ticket]func(disk.Result)
+	callbacks  map[disk.Ticket]callback
 
 	snapshotting  bool
 	sinceSnapshot int   // entries
@@ -35,12 +35,22 @@ func (d *diskState) chooseSnapshotAt(config Config) {
 	}
 }
 
-// order asks for a disk operation. done is called when it is carried out; a failure of the disk is
-// the end of this server, since memory and disk no longer agree (ZOOKEEPER-2247, 4882).
+// callback is who waits for a disk operation: done is called when it is carried out. What must not fail is
+// named by what.
+type callback struct {
+	done func(disk.Result)
+	what string
+}
+
+// order asks for a disk operation that may fail.
 func (p *Peer) order(operation disk.Operation, done func(disk.Result)) {
+	p.request(operation, callback{done: done})
+}
+
+func (p *Peer) request(operation disk.Operation, waiting callback) {
 	p.disk.lastTicket++
 	operation.Ticket = p.disk.lastTicket
-	p.disk.callbacks[operation.Ticket] = done
+	p.disk.callbacks[operation.Ticket] = waiting
 	p.ready.Disk = append(p.ready.Disk, operation)
 }
 
@@ -49,33 +59,36 @@ func (p *Peer) DiskDone(result disk.Result) {
 	if p.role == stopped {
 		return
 	}
-	done := p.disk.callbacks[result.Ticket]
-	if done == nil {
+	waiting, known := p.disk.callbacks[result.Ticket]
+	if !known {
 		panic(fmt.Sprintf("peer: the disk reports ticket %d, which is not waited for", result.Ticket))
 	}
 	delete(p.disk.callbacks, result.Ticket)
-	done(result)
+	if result.Err == nil || waiting.what == "" || p.goOnAfter(waiting.what, result.Err) {
+		waiting.done(result)
+	}
 	p.settle()
 }
 
-// orderOrFail is order for operations that must not fail.
+// orderOrFail is order for operations that must not fail: a failure of the disk is the end of this server, since
+// memory and disk no longer agree (ZOOKEEPER-2247, 4882).
 func (p *Peer) orderOrFail(operation disk.Operation, what string, done func(disk.Result)) {
-	p.order(operation, func(result disk.Result) {
-		// A standalone server has no leader to join again.
-		if result.Err != nil && !p.config.Standalone && p.defective(defect.GoOnAfterDiskError) {
-			if p.role == leaving {
-				done(result)
-			} else {
-				p.leaveReason = what + " failed"
-			}
-			return
-		}
-		if result.Err != nil {
-			p.fail(fmt.Errorf("peer: %s failed, the disk can no longer be trusted: %w", what, result.Err))
-			return
-		}
-		done(result)
-	})
+	p.request(operation, callback{done: done, what: what})
+}
+
+// goOnAfter takes a failure of what must not fail. It tells whether whoever asked is to be told as if it had not,
+// which is a planted mistake.
+func (p *Peer) goOnAfter(what string, err error) bool {
+	// A standalone server has no leader to join again.
+	switch {
+	case p.config.Standalone || !p.defective(defect.GoOnAfterDiskError):
+		p.fail(fmt.Errorf("peer: %s failed, the disk can no longer be trusted: %w", what, err))
+	case p.role == leaving:
+		return true
+	default:
+		p.leaveReason = what + " failed"
+	}
+	return false
 }
 
 // append puts an entry behind the log.

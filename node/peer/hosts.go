@@ -5,6 +5,7 @@ import (
 
 	"ordeal/node/defect"
 	"ordeal/node/disk"
+	"ordeal/node/internal/queue"
 	"ordeal/node/jute"
 	"ordeal/node/pipeline"
 	"ordeal/node/quorum"
@@ -52,7 +53,7 @@ func (h leaderHost) Established(epoch int64) {
 func (h leaderHost) Commit(zxid int64) {
 	h.committed++
 	h.measured(pipeline.QuorumAckTime, (h.now.Elapsed - h.proposedAt[0]).Milliseconds())
-	h.proposedAt = h.proposedAt[1:]
+	h.proposedAt = queue.Popped(h.proposedAt)
 	if err := h.server.Commit(zxid); err != nil {
 		panic(fmt.Sprintf("peer: the leader's own pipeline refuses a commit: %v", err))
 	}
@@ -153,6 +154,7 @@ type serverHost struct {
 	over bool
 	// unsynchronised is true under defect.ServeUnsynchronised only: there is no leader.
 	unsynchronised bool
+	synced         func(disk.Result) // logSynced
 }
 
 func (h *serverHost) Send(conn pipeline.Conn, frame []byte) {
@@ -183,12 +185,17 @@ func (h *serverHost) Append(entry disk.Entry) {
 
 func (h *serverHost) Sync() disk.Ticket {
 	p := h.peer
-	p.orderOrFail(disk.Operation{Kind: disk.Sync}, "syncing the log", func(result disk.Result) {
-		if !h.over {
-			p.server.Synced(result.Ticket)
-		}
-	})
+	if h.synced == nil {
+		h.synced = h.logSynced // once: a method value costs memory each time
+	}
+	p.orderOrFail(disk.Operation{Kind: disk.Sync}, "syncing the log", h.synced)
 	return p.disk.lastTicket
+}
+
+func (h *serverHost) logSynced(result disk.Result) {
+	if !h.over {
+		h.peer.server.Synced(result.Ticket)
+	}
 }
 
 func (h *serverHost) Applied(entry disk.Entry) {

@@ -101,7 +101,7 @@ func New(config Config, state *disk.State, now Now) *Peer {
 	if p.defective(defect.ForgetEpochs) {
 		p.acceptedEpoch, p.currentEpoch = zab.Epoch(p.logEnd), zab.Epoch(p.logEnd)
 	}
-	p.disk.callbacks = map[disk.Ticket]func(disk.Result){}
+	p.disk.callbacks = map[disk.Ticket]callback{}
 	p.disk.chooseSnapshotAt(config)
 	if config.Standalone {
 		p.role = standalone

@@ -7,6 +7,7 @@ import (
 	"ordeal/node/defect"
 	"ordeal/node/disk"
 	"ordeal/node/election"
+	"ordeal/node/internal/queue"
 	"ordeal/node/jute"
 	"ordeal/node/pipeline"
 	"ordeal/node/zab"
@@ -210,7 +211,7 @@ func (p *Peer) apply(entry disk.Entry) error {
 func (p *Peer) applied(entry disk.Entry) {
 	switch {
 	case len(p.logged) > 0 && p.logged[0].Zxid == entry.Zxid:
-		p.logged = p.logged[1:]
+		p.logged = queue.Popped(p.logged)
 	case p.strays():
 	case len(p.logged) > 0 || !zab.Follows(entry.Zxid, max(p.logEnd, p.appliedEnd)):
 		panic(fmt.Sprintf("peer: %#x was applied, but it is not the next entry of the log", entry.Zxid))

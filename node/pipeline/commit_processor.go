@@ -16,6 +16,7 @@ type commitProcessor struct {
 	committed fifo[*request]
 	// pending holds, for each session with a write under way, that write and all that came behind it.
 	pending map[int64]*fifo[*request]
+	spare   []*fifo[*request] // empty
 	queues  CommitQueues
 }
 
@@ -59,7 +60,7 @@ func (p *commitProcessor) step() {
 			p.pass(r)
 			return
 		}
-		waiting = &fifo[*request]{}
+		waiting = p.newQueue()
 		p.pending[r.session] = waiting
 	}
 	waiting.push(r)
@@ -78,6 +79,20 @@ func (p *commitProcessor) pass(r *request) {
 	p.server.measured(FinalBegun, isTxn)
 	p.next.processRequest(r)
 	p.server.measured(FinalDone, isTxn)
+}
+
+// spareQueuesMax bounds the queues that are kept to be used again.
+const spareQueuesMax = 64
+
+// newQueue returns an empty queue for a session.
+func (p *commitProcessor) newQueue() *fifo[*request] {
+	last := len(p.spare) - 1
+	if last < 0 {
+		return &fifo[*request]{}
+	}
+	queue := p.spare[last]
+	p.spare = p.spare[:last]
+	return queue
 }
 
 func (p *commitProcessor) needsCommit(r *request) bool {
@@ -124,6 +139,9 @@ func (p *commitProcessor) release(session int64) (passed int64) {
 	}
 	if waiting.empty() {
 		delete(p.pending, session)
+		if len(p.spare) < spareQueuesMax {
+			p.spare = append(p.spare, waiting)
+		}
 	}
 	return passed
 }

@@ -21,6 +21,7 @@ type sessionTracker struct {
 	sessions map[int64]*session
 	buckets  map[int64]map[int64]*session // by expiry, then by session id
 	next     int64                        // the expiry of the next bucket to look at
+	spare    []map[int64]*session         // empty, for buckets
 
 	rare rare.Choice
 }
@@ -79,10 +80,24 @@ func (t *sessionTracker) expireAfter(s *session, timeoutMs int32) {
 	s.expiry = expiry
 	bucket := t.buckets[expiry]
 	if bucket == nil {
-		bucket = map[int64]*session{}
+		bucket = t.newBucket()
 		t.buckets[expiry] = bucket
 	}
 	bucket[s.id] = s
+}
+
+// spareBucketsMax bounds the buckets that are kept to be used again.
+const spareBucketsMax = 8
+
+// newBucket returns an empty bucket.
+func (t *sessionTracker) newBucket() map[int64]*session {
+	last := len(t.spare) - 1
+	if last < 0 {
+		return map[int64]*session{}
+	}
+	bucket := t.spare[last]
+	t.spare = t.spare[:last]
+	return bucket
 }
 
 // expire returns the sessions whose time is over, in the order of their ids bucket by bucket, and
@@ -104,6 +119,10 @@ func (t *sessionTracker) expire(nowMs int64) []int64 {
 			}
 		}
 		slices.Sort(expired[first:])
+		if bucket != nil && len(t.spare) < spareBucketsMax {
+			clear(bucket)
+			t.spare = append(t.spare, bucket)
+		}
 	}
 	return expired
 }

@@ -23,6 +23,7 @@ type syncRequestProcessor struct {
 	flushing []*request
 	ticket   disk.Ticket
 	waiting  []*request
+	spare    []*request // an empty list for the next requests to wait in
 
 	now, syncedAt time.Duration // for the defect
 }
@@ -69,7 +70,8 @@ func (p *syncRequestProcessor) flush() {
 	if p.defects.On(defect.AckBeforeFsync) && p.now-p.syncedAt < unsyncedMax {
 		return
 	}
-	p.flushing, p.waiting = p.waiting, nil
+	p.flushing, p.waiting = p.waiting, p.spare
+	p.spare = nil
 	p.syncedAt = p.now
 	p.ticket = p.log.Sync()
 }
@@ -90,6 +92,8 @@ func (p *syncRequestProcessor) synced(ticket disk.Ticket) {
 		for _, r := range done {
 			p.pass(r)
 		}
+		clear(done)
+		p.spare = done[:0]
 		for len(p.waiting) > 0 && !p.waiting[0].isTxn {
 			p.pass(p.waiting[0])
 			p.waiting = p.waiting[1:]

@@ -5,6 +5,7 @@ import (
 
 	"ordeal/node/defect"
 	"ordeal/node/disk"
+	"ordeal/node/internal/queue"
 	"ordeal/node/jute"
 	"ordeal/node/quorum"
 )
@@ -125,7 +126,7 @@ func (l *Leader) tryToCommit() {
 		if !committed {
 			return
 		}
-		l.broadcast.outstanding = popped(l.broadcast.outstanding)
+		l.broadcast.outstanding = queue.Popped(l.broadcast.outstanding)
 		l.commit(oldest)
 		l.broadcast.discard(oldest)
 	}
@@ -169,7 +170,7 @@ func (l *Leader) commit(p *proposal) {
 func (l *Leader) Applied(zxid int64) {
 	waiting := l.broadcast.toBeApplied
 	for len(waiting) > 0 && waiting[0].Zxid <= zxid {
-		waiting = popped(waiting)
+		waiting = queue.Popped(waiting)
 	}
 	l.broadcast.toBeApplied = waiting
 }
@@ -203,15 +204,4 @@ func (l *Leader) Learners() int {
 		}
 	}
 	return count
-}
-
-// popped is a queue without its oldest item. An empty one begins at the front again, so that a queue that is short
-// most of the time asks for no memory.
-func popped[T any](queue []T) []T {
-	var none T
-	queue[0] = none
-	if len(queue) == 1 {
-		return queue[:0]
-	}
-	return queue[1:]
 }

@@ -102,7 +102,8 @@ type LearnerHost interface {
 
 	// The following are called after Synchronised only.
 
-	// Propose takes the next transaction to log and acknowledge.
+	// Propose takes the next transaction to log and acknowledge. An error means that it cannot be read, or has
+	// another zxid than its packet; so with Inform.
 	Propose(entry disk.Entry) error
 	// Commit takes the zxid of the next transaction to apply. An error means that leader and
 	// learner disagree about the history: the server must stop.

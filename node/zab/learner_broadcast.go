@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"ordeal/node/defect"
+	"ordeal/node/disk"
 	"ordeal/node/jute"
 )
 
@@ -55,14 +56,20 @@ func (l *Learner) learnTransaction(packet *jute.QuorumPacket) error {
 	if !Follows(packet.Zxid, l.lastQueued) && !l.config.Defects.On(defect.HoleInHistory) {
 		return fmt.Errorf("%v leaves a hole after %#x", packet, l.lastQueued)
 	}
-	entry, membership, err := entryOf(packet)
-	if err != nil {
-		return err
+	// Propose and Inform read the transaction: only one that this side has to look into is read here too.
+	entry := disk.Entry{Zxid: packet.Zxid, Payload: packet.Data}
+	var header jute.TxnHeader
+	header.Decode(jute.NewDecoder(packet.Data))
+	if header.Type == jute.OpReconfig {
+		_, membership, err := entryOf(packet)
+		if err != nil {
+			return err
+		}
+		if packet.Type == jute.PacketProposal {
+			l.see(entry, membership)
+		}
 	}
 	l.lastQueued = packet.Zxid
-	if packet.Type == jute.PacketProposal {
-		l.see(entry, membership)
-	}
 	if packet.Type == jute.PacketInform {
 		return l.host.Inform(entry)
 	}

@@ -1,6 +1,9 @@
 package zab
 
-import "ordeal/node/jute"
+import (
+	"ordeal/node/internal/queue"
+	"ordeal/node/jute"
+)
 
 // pendingSync is a sync whose moment has not come: everything proposed before it must be committed,
 // and with SyncByQuorum a quorum must have answered the pings of its round.
@@ -80,7 +83,7 @@ func (l *Leader) releaseSyncs() {
 		if oldest.zxid > l.broadcast.lastCommitted || oldest.round > s.confirmed {
 			return
 		}
-		s.waiting = popped(s.waiting)
+		s.waiting = queue.Popped(s.waiting)
 		l.host.SyncDone(oldest.ticket)
 	}
 }
