@@ -44,6 +44,9 @@ func (m versioned[V]) get(key string) (V, bool) {
 
 // with returns the map in which key has this value.
 func (m versioned[V]) with(key string, value V) versioned[V] {
+	if present, known := m.get(key); known && present == value {
+		return m
+	}
 	n := &treap[V]{key: key, hash: maphash.String(prints, key), value: value}
 	n.print = maphash.Comparable(prints, entryPrint[V]{key, value})
 	return versioned[V]{m.root.put(n)}
@@ -86,30 +89,36 @@ func (n *treap[V]) totals() (sum uint64, count int) {
 // between returns a copy of n with these subtrees.
 func (n *treap[V]) between(left, right *treap[V]) *treap[V] {
 	c := *n
-	c.left, c.right = left, right
-	leftSum, leftCount := left.totals()
-	rightSum, rightCount := right.totals()
-	c.sum, c.count = c.print+leftSum+rightSum, 1+leftCount+rightCount
-	return &c
+	return c.over(left, right)
 }
 
+// over gives n, which nobody else has yet, these subtrees.
+func (n *treap[V]) over(left, right *treap[V]) *treap[V] {
+	n.left, n.right = left, right
+	leftSum, leftCount := left.totals()
+	rightSum, rightCount := right.totals()
+	n.sum, n.count = n.print+leftSum+rightSum, 1+leftCount+rightCount
+	return n
+}
+
+// put returns the tree with e in it. E and the root of what is returned are nobody else's.
 func (n *treap[V]) put(e *treap[V]) *treap[V] {
 	if n == nil {
-		return e.between(nil, nil)
+		return e.over(nil, nil)
 	}
 	switch c := n.compare(e.hash, e.key); {
 	case c == 0:
-		return e.between(n.left, n.right)
+		return e.over(n.left, n.right)
 	case c < 0:
 		l := n.left.put(e)
 		if l.rank() > n.rank() {
-			return l.between(l.left, n.between(l.right, n.right))
+			return l.over(l.left, n.between(l.right, n.right))
 		}
 		return n.between(l, n.right)
 	default:
 		r := n.right.put(e)
 		if r.rank() > n.rank() {
-			return r.between(n.between(n.left, r.left), r.right)
+			return r.over(n.between(n.left, r.left), r.right)
 		}
 		return n.between(n.left, r)
 	}
