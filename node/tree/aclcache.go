@@ -22,6 +22,7 @@ type aclCache struct {
 	last    int64 // the highest id ever given
 	entries map[int64]*aclEntry
 	ids     map[string]int64 // by the encoded list
+	scratch []byte           // of use
 }
 
 type aclEntry struct {
@@ -34,10 +35,11 @@ func newACLCache() aclCache {
 	return aclCache{entries: map[int64]*aclEntry{}, ids: map[string]int64{}}
 }
 
-func aclKey(list []jute.ACL) string {
-	var e jute.Encoder
-	jute.EncodeACLs(&e, list)
-	return string(e.Bytes())
+// aclKey appends the key of a list to room.
+func aclKey(room []byte, list []jute.ACL) []byte {
+	e := jute.NewEncoder(room)
+	jute.EncodeACLs(e, list)
+	return e.Bytes()
 }
 
 // use returns the id of a list and counts one more znode that has it.
@@ -45,12 +47,13 @@ func (c *aclCache) use(list []jute.ACL) int64 {
 	if list == nil {
 		return openACLID
 	}
-	key := aclKey(list)
-	id, known := c.ids[key]
+	key := aclKey(c.scratch[:0], list)
+	c.scratch = key
+	id, known := c.ids[string(key)]
 	if !known {
 		c.last++
 		id = c.last
-		c.put(id, key, slices.Clone(list))
+		c.put(id, string(key), slices.Clone(list))
 	}
 	c.entries[id].uses++
 	return id
@@ -151,7 +154,7 @@ func (c *aclCache) decode(d *jute.Decoder) {
 			d.Fail(fmt.Errorf("ACL table: expected a new id from 1 up with a list, found id %d with %v", id, list))
 			return
 		}
-		c.put(id, aclKey(list), list)
+		c.put(id, string(aclKey(nil, list)), list)
 		c.last = max(c.last, id)
 	}
 }

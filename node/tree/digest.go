@@ -22,12 +22,16 @@ type ZxidDigest struct {
 	Digest int64
 }
 
+// statDigestedSize is how much of a StatPersisted counts for the digest, in bytes.
+const statDigestedSize = 5*8 + 3*4 + 8
+
 // NodeDigest returns what a znode adds to the tree's digest (protocol.md 3.1, version 2). Znodes
 // below /zookeeper count nothing, since quota counts are kept by each server on its own. A leader
 // knows the digest after a transaction from this: the tree's, minus each changed znode's old digest,
 // plus its new one, in 64 bits that wrap.
 func NodeDigest(path string, data []byte, stat jute.StatPersisted) int64 {
-	digest, _ := nodeDigest(nil, key(path), data, &stat)
+	path = key(path)
+	digest, _ := nodeDigest(make([]byte, 0, len(path)+statDigestedSize), path, data, &stat)
 	return int64(digest)
 }
 
