@@ -416,9 +416,15 @@ func (s *Session) send(header jute.RequestHeader, body jute.Record) {
 	}
 }
 
+// sendRoom is how long a request is likely to be at most, in bytes: most have a path, a short value and one ACL.
+const sendRoom = 128
+
 func (s *Session) sendRecords(records ...jute.Record) {
 	start := len(s.ready.Send)
 	e := &s.encoder
+	if s.ready.Send == nil {
+		s.ready.Send = make([]byte, 0, sendRoom)
+	}
 	e.Reset(s.ready.Send)
 	e.Int(0)
 	for _, r := range records {

@@ -181,11 +181,13 @@ type driver struct {
 	attempt    uint64
 	busy       bool
 	request    history.Request
-	plan       uint64 // drops steps that were planned and have been overtaken
+	plan       uint64 // the event of the next step: those planned before are overtaken
 	waits      bool   // for the time of its next step, or for a notice
 	timerAt    time.Duration
-	lost       int // operations of unknown outcome
-	done       int // operations that were answered
+	// stepPlanned and timerRuns are methods, as values: those cost memory each time.
+	stepPlanned, timerRuns func()
+	lost                   int // operations of unknown outcome
+	done                   int // operations that were answered
 }
 
 func (w *World) newDriver(workload string, number int, members []int) *driver {
@@ -196,6 +198,7 @@ func (w *World) newDriver(workload string, number int, members []int) *driver {
 		ConnectTimeout: max(c.SessionTimeout/2, 10*c.Latency), RequestTimeout: max(2*c.SessionTimeout, time.Second),
 		Numbers: &w.numbers,
 	})
+	d.stepPlanned, d.timerRuns = d.plannedStep, d.timer
 	return d
 }
 
@@ -274,16 +277,20 @@ func (d *driver) arm() {
 	w := d.world
 	at := max(deadline, w.now)
 	d.timerAt = at
-	w.after(at-w.now, func() {
-		if d.timerAt != at {
-			return
-		}
-		d.timerAt = -1
-		if deadline, any := d.session.NextDeadline(); any && deadline <= w.now {
-			d.session.Tick(w.now)
-		}
-		d.pump()
-	})
+	w.after(at-w.now, d.timerRuns)
+}
+
+// timer tells the session the time, if nothing has changed when it wants to be told.
+func (d *driver) timer() {
+	w := d.world
+	if d.timerAt != w.now {
+		return
+	}
+	d.timerAt = -1
+	if deadline, any := d.session.NextDeadline(); any && deadline <= w.now {
+		d.session.Tick(w.now)
+	}
+	d.pump()
 }
 
 func (d *driver) returned(result history.Result) {
@@ -313,13 +320,13 @@ func (d *driver) pause() time.Duration {
 }
 
 func (d *driver) planStep(delay time.Duration) {
-	d.plan++
-	plan := d.plan
-	d.world.after(delay, func() {
-		if d.plan == plan {
-			d.step()
-		}
-	})
+	d.plan = d.world.after(delay, d.stepPlanned)
+}
+
+func (d *driver) plannedStep() {
+	if d.plan == d.world.happening {
+		d.step()
+	}
 }
 
 // noticed lets a machine that waits look at once at what it was told.

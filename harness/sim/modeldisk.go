@@ -1,8 +1,10 @@
 package sim
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 	"time"
 
@@ -39,6 +41,8 @@ type modelDisk struct {
 	first     int // of those in the queue that wait
 	working   bool
 	underWay  disk.Operation // while working
+	due       uint64         // the event that ends it
+	done      func()         // complete
 	snapshots int            // numbers the snapshots under way, to give one up
 	index     uint64
 }
@@ -63,6 +67,7 @@ func (d *modelDisk) readBack() (*tree.Tree, error) {
 func newModelDisk(w *World, owner *member) *modelDisk {
 	d := &modelDisk{world: w, owner: owner}
 	d.clear()
+	d.done = d.complete // once: a method value costs memory each time
 	return d
 }
 
@@ -115,7 +120,7 @@ func (d *modelDisk) boot() (*disk.State, error) {
 	return state, nil
 }
 
-// state is what the disk holds.
+// state is what the disk holds. It shares the log's memory, and is good until the next operation.
 func (d *modelDisk) state() *disk.State {
 	newest := d.newest()
 	t := readPicture(newest.data, d.world.tree, newest.zxid)
@@ -123,15 +128,31 @@ func (d *modelDisk) state() *disk.State {
 		if entry.Zxid <= newest.zxid {
 			continue
 		}
+		t.Apply(d.world.transaction(entry))
+	}
+	return &disk.State{Tree: t, Committed: d.log, CurrentEpoch: d.current, AcceptedEpoch: d.accepted}
+}
+
+// reading is a transaction as it was read from its payload.
+type reading struct {
+	payload []byte
+	header  jute.TxnHeader
+	txn     jute.Txn
+}
+
+// transaction reads a logged transaction. Members log the same bytes, and read them back each time that they start:
+// they are decoded once. A tree copies what it keeps of a transaction.
+func (w *World) transaction(entry disk.Entry) (jute.TxnHeader, jute.Txn) {
+	read := w.readings[entry.Zxid]
+	if !bytes.Equal(read.payload, entry.Payload) {
 		header, txn, _, err := jute.DecodePayload(entry.Payload)
 		if err != nil {
 			panic(fmt.Sprintf("sim: a logged transaction cannot be read back: %v", err))
 		}
-		t.Apply(header, txn)
+		read = reading{entry.Payload, header, txn}
+		w.readings[entry.Zxid] = read
 	}
-	return &disk.State{
-		Tree: t, Committed: append([]disk.Entry(nil), d.log...), CurrentEpoch: d.current, AcceptedEpoch: d.accepted,
-	}
+	return read.header, read.txn
 }
 
 // end is the last zxid that the disk was given, synced or not.
@@ -213,32 +234,36 @@ func (d *modelDisk) next() {
 func (d *modelDisk) begin(operation disk.Operation) {
 	w := d.world
 	d.working, d.underWay = true, operation
-	incarnation := d.owner.incarnation
 	index := d.index
 	d.index++
-	w.after(w.config.Fsync+d.slow+w.source.slowSync(w, d.owner.id, index), func() {
-		if d.owner.incarnation != incarnation {
-			return
+	d.due = w.after(w.config.Fsync+d.slow+w.source.slowSync(w, d.owner.id, index), d.done)
+}
+
+// complete ends the operation under way, unless its member has ended meanwhile.
+func (d *modelDisk) complete() {
+	w := d.world
+	if w.happening != d.due {
+		return
+	}
+	incarnation, operation := d.owner.incarnation, d.underWay
+	d.working = false
+	result := d.carryOut(operation)
+	w.note(hashDisk, d.owner.id, int64(operation.Kind), d.end(), d.accepted, d.current)
+	if w.trace != nil {
+		w.tell("disk %d  %s", d.owner.id, describe(operation, result, d.end(), d.newest().zxid))
+	}
+	if len(w.ambushes) > 0 {
+		if w.spring(0, diskNames[operation.Kind], d.owner, d.owner); d.owner.incarnation != incarnation {
+			return // it ended between the deed and its report
 		}
-		d.working = false
-		result := d.carryOut(operation)
-		w.note(hashDisk, d.owner.id, int64(operation.Kind), d.end(), d.accepted, d.current)
-		if w.trace != nil {
-			w.tell("disk %d  %s", d.owner.id, describe(operation, result, d.end(), d.newest().zxid))
-		}
-		if len(w.ambushes) > 0 {
-			if w.spring(0, diskNames[operation.Kind], d.owner, d.owner); d.owner.incarnation != incarnation {
-				return // it ended between the deed and its report
-			}
-		}
-		if operation.Ticket != 0 {
-			result.Ticket = operation.Ticket
-			d.owner.give(&input{disk: result})
-		}
-		if d.owner.incarnation == incarnation {
-			d.next()
-		}
-	})
+	}
+	if operation.Ticket != 0 {
+		result.Ticket = operation.Ticket
+		d.owner.give(&input{disk: result})
+	}
+	if d.owner.incarnation == incarnation {
+		d.next()
+	}
 }
 
 // finish carries out at once what was asked for, but for pictures of a tree that nobody will read.
@@ -326,6 +351,7 @@ func (d *modelDisk) truncate(zxid int64) disk.Result {
 	d.pictures, d.log = d.pictures[:keep], d.log[:entries]
 	d.synced, d.last = len(d.log), d.found()
 	state := d.state()
+	state.Committed = slices.Clone(state.Committed) // its owner may be told later
 	if d.world.defects.On(defect.SnapshotUncommitted) {
 		d.pictures = append(d.pictures, newer...)
 	}
@@ -388,7 +414,7 @@ func (d *modelDisk) keepPicture(p picture) {
 // crash ends what is under way. Without power what was not synced is lost, but for so many in a
 // hundred that happened to be written.
 func (d *modelDisk) crash(powerLoss bool, keep int) {
-	d.queue, d.first, d.working = nil, 0, false
+	d.queue, d.first, d.working, d.due = nil, 0, false, 0
 	d.snapshots++
 	if powerLoss {
 		if lost := len(d.log) - d.synced; lost > 0 {

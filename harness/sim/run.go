@@ -123,7 +123,7 @@ func newWorld(config Config, script []Decision, scripted bool, recorder history.
 	}
 	w := &World{
 		config: config, hash: hashStart, recorder: recorder,
-		inside: newInvariants(), coverage: Coverage{Seen: map[string]int{}},
+		inside: newInvariants(), readings: map[int64]reading{}, coverage: Coverage{Seen: map[string]int{}},
 	}
 	w.defects, _ = defect.Parse(config.Defect) // checked above
 	if len(w.defects) == 0 {

@@ -28,11 +28,13 @@ type World struct {
 	now      time.Duration
 	queue    eventQueue
 	sequence uint64
-	events   int
-	pace     pace
-	hash     uint64
-	notes    int    // events that were mixed into the hash
-	words    []byte // scratch for what is mixed into the hash
+	// happening is the number of the present event.
+	happening uint64
+	events    int
+	pace      pace
+	hash      uint64
+	notes     int    // events that were mixed into the hash
+	words     []byte // scratch for what is mixed into the hash
 
 	source   *source
 	ways     [][]*way // by member from and to; 0 stands for all clients
@@ -67,6 +69,8 @@ type World struct {
 	coverage Coverage
 	trace    func(at time.Duration, line string)
 	scratch  quorum.Set // for one count
+	// readings are the transactions that were read from model disks, by zxid.
+	readings map[int64]reading
 }
 
 // event is something that happens at a moment.
@@ -127,10 +131,11 @@ func (q *eventQueue) pop() event {
 	return first
 }
 
-// after plans something.
-func (w *World) after(delay time.Duration, do func()) {
+// after plans something, and returns the number of the event: it is what is happening then.
+func (w *World) after(delay time.Duration, do func()) uint64 {
 	w.sequence++
 	w.queue.push(event{at: w.now + max(delay, 0), sequence: w.sequence, do: do})
+	return w.sequence
 }
 
 // step lets the next event happen. It is false if there is none up to end.
@@ -139,7 +144,7 @@ func (w *World) step(end time.Duration) bool {
 		return false
 	}
 	next := w.queue.pop()
-	w.now = next.at
+	w.now, w.happening = next.at, next.sequence
 	w.events++
 	w.watchPace()
 	w.lookStop()
