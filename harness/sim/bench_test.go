@@ -2,7 +2,6 @@ package sim
 
 import (
 	"runtime"
-	"runtime/debug"
 	"testing"
 	"time"
 )
@@ -25,7 +24,7 @@ func BenchmarkSeedOnFiles(b *testing.B) { benchmarkSeeds(b, fileDisks) }
 
 func benchmarkSeeds(b *testing.B, disk string) {
 	events, virtual := 0, time.Duration(0)
-	defer debug.SetGCPercent(debug.SetGCPercent(GarbagePercent)) // as a search has it
+	defer LimitMemory(1)() // as a search does
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		config := standard(uint64(i))

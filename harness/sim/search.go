@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,9 +36,24 @@ const (
 	progressEvery = 500 * time.Millisecond
 )
 
-// GarbagePercent is what runtime/debug.SetGCPercent should be given where many seeds are run: worlds are small,
-// short-lived and many, so that memory may grow further than usual before it is collected.
-const GarbagePercent = 400
+// Worlds are small, short-lived and many: memory may grow further than usual before it is collected, as long as all
+// of it stays small. A process with one world stays below 64 MiB in that way.
+const (
+	garbagePercent = 800
+	memoryBeside   = 24 << 20 // bytes, beside worlds
+	memoryWorld    = 24 << 20 // bytes, for a world and its garbage
+)
+
+// LimitMemory makes the garbage collector do what is best where so many worlds live at a time, one seed after the
+// other. Restore undoes that.
+func LimitMemory(worlds int) (restore func()) {
+	percent := debug.SetGCPercent(garbagePercent)
+	limit := debug.SetMemoryLimit(memoryBeside + memoryWorld*int64(worlds))
+	return func() {
+		debug.SetGCPercent(percent)
+		debug.SetMemoryLimit(limit)
+	}
+}
 
 // Run searches until its end, the context's, or the first failure. It returns what it has found. A
 // seed under way is always finished, so that what was tried is a part without holes; a failure found

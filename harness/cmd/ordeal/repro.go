@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -47,7 +46,7 @@ node as a control. Success is that the same guarantee breaks with the defect, an
 			if err := checkDraw(&options, strategy); err != nil {
 				return err
 			}
-			defer debug.SetGCPercent(debug.SetGCPercent(sim.GarbagePercent))
+			defer sim.LimitMemory(1)()
 			switch {
 			case measure != "":
 				return measureCatalogue(command.ErrOrStderr(), measure, arguments, max(ranges, 1))

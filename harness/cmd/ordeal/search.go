@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -141,7 +140,7 @@ func runSearch(command *cobra.Command, search sim.Search, flags searchFlags) err
 	if err := os.MkdirAll(flags.out, 0o755); err != nil {
 		return fmt.Errorf("make the folder for what is found: %w", err)
 	}
-	defer debug.SetGCPercent(debug.SetGCPercent(sim.GarbagePercent))
+	defer sim.LimitMemory(search.Workers)()
 	live := newLive(command.ErrOrStderr())
 	ctx, stop := cancelled(command.Context(), live, "interrupted: finishing the seeds under way and storing what was found")
 	defer stop()
