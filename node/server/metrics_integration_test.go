@@ -20,6 +20,8 @@ var zeroHere = map[string]string{
 	"response_packet_get_children_cache_misses":           "nor lists of children",
 	"time_waiting_empty_pool_in_commit_processor_read_ms": "there is no pool of workers",
 	"concurrent_request_processing_in_commit_processor":   "nor do any work beside one another",
+	"snap_count": "when a learner comes decides how it is synchronised", "inflight_snap_count": "the same",
+	"diff_count": "the same", "inflight_diff_count": "the same",
 	"snapshottime": "nothing is written when a server starts with data, or for an election",
 	"avg_latency":  "less than half a millisecond is none", "max_latency": "the same", "min_latency": "the same",
 }
