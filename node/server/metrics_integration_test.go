@@ -22,8 +22,9 @@ var zeroHere = map[string]string{
 	"concurrent_request_processing_in_commit_processor":   "nor do any work beside one another",
 	"snap_count": "when a learner comes decides how it is synchronised", "inflight_snap_count": "the same",
 	"diff_count": "the same", "inflight_diff_count": "the same",
-	"snapshottime": "nothing is written when a server starts with data, or for an election",
-	"avg_latency":  "less than half a millisecond is none", "max_latency": "the same", "min_latency": "the same",
+	"connection_drop_count": "who of client and server closes first is chance",
+	"snapshottime":          "nothing is written when a server starts with data, or for an election",
+	"avg_latency":           "less than half a millisecond is none", "max_latency": "the same", "min_latency": "the same",
 }
 
 // nonzero are the counters of mntr that are not zero, and the summaries to which something was added.
