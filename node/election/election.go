@@ -213,10 +213,10 @@ func (e *FastLeaderElection) Receive(from int64, n Notification) {
 		return
 	}
 	if !e.votes(from) {
-		// Observers learn this way whom to observe. A server that does not vote either answers only those
-		// that look, and only when it does not, or the two would answer one another without end: that is
+		// Observers learn this way whom to observe. Only who looks is answered, and by a server that does not vote
+		// either only when it does not look itself, or the two would answer one another without end: that is
 		// how one learns of a membership in which nobody votes whom it knows.
-		if e.votes(e.options.MyID) || (n.State == Looking && e.state != Looking) {
+		if n.State == Looking && (e.votes(e.options.MyID) || e.state != Looking) {
 			e.send(from)
 		}
 		return

@@ -322,8 +322,23 @@ func TestAnswersAfterTheDecision(t *testing.T) {
 	require.Equal(t, []Outgoing{{To: 1, Message: want}}, e.Take().Messages, "a voter that looks is told whom I follow")
 	e.Receive(1, settled(1, 3))
 	require.Empty(t, e.Take().Messages, "one that does not is not")
+	e.Receive(4, looking(4))
+	require.Equal(t, []Outgoing{{To: 4, Message: want}}, e.Take().Messages, "an observer that looks too")
 	e.Receive(4, settled(4, 3))
-	require.Equal(t, []Outgoing{{To: 4, Message: want}}, e.Take().Messages, "an observer always is")
+	require.Empty(t, e.Take().Messages, "one that does not is not")
+}
+
+// A voter that looks asks nobody who does not vote, and answers none that answers it: an observer that follows
+// a leader would answer that in turn, without end. Found by seed 22824.
+func TestVotersThatLookDoNotAnswerObserversThatDoNot(t *testing.T) {
+	e := started(t, 2, membership(t, 3, 1))
+	e.Take()
+	observing := Notification{State: Observing, Leader: 3, Zxid: myZxid, ElectionEpoch: 7, PeerEpoch: 7}
+	e.Receive(4, observing)
+	require.Empty(t, e.Take().Messages)
+	observing.State = Looking
+	e.Receive(4, observing)
+	require.Len(t, e.Take().Messages, 1)
 }
 
 func TestObserversDoNotAnswerOneAnother(t *testing.T) {
