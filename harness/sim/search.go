@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"fmt"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -90,7 +91,7 @@ func (s Search) Run(ctx context.Context) Summary {
 				if s.To > 0 && seed > s.To {
 					return nil
 				}
-				outcome := Run(Draw(seed, s.Options), Observation{})
+				outcome := s.run(seed)
 				var failure *Failure
 				if outcome.Violation != nil {
 					failure = s.failure(ctx, seed, outcome)
@@ -134,6 +135,16 @@ func (s Search) Run(ctx context.Context) Summary {
 	summary.Parts = []Part{part}
 	tell()
 	return summary
+}
+
+// run lets one seed's world live. A mistake of the simulator itself is named by its seed, so that it can be repeated.
+func (s Search) run(seed uint64) *Outcome {
+	defer func() {
+		if problem := recover(); problem != nil {
+			panic(fmt.Sprintf("sim: seed %d: %v\n%s", seed, problem, debug.Stack()))
+		}
+	}()
+	return Run(Draw(seed, s.Options), Observation{})
 }
 
 // failure shrinks what a seed has found. If nothing comes of that, it keeps the run as it was decided.

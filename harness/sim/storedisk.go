@@ -8,6 +8,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"ordeal/node/disk"
@@ -328,6 +329,9 @@ func (d *storeDisk) guard(next func()) {
 
 // beside implements store.Options.Beside.
 func (d *storeDisk) beside(work func()) (wait func()) {
+	if d.ended { // the worker is being stopped, and all it does on its way out fails
+		return sync.OnceFunc(work)
+	}
 	t := d.newThread(work)
 	d.besides = append(d.besides, t)
 	d.plan(t, 0)
