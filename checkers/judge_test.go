@@ -357,6 +357,32 @@ func TestWatchOrder(t *testing.T) {
 	}
 }
 
+// TestWatchOrderBindsAConnection: session 2 is told of a change of /p/0, and watches /p/1 at a state before that one: the server
+// where it was resumed may be behind the one that told it. Found by seed 95269.
+func TestWatchOrderBindsAConnection(t *testing.T) {
+	on := func(path string, r history.Request) history.Request {
+		r.Path = path
+		return r
+	}
+	watch := ask(history.Get)
+	watch.Watch = true
+	fires := func(path string) history.Event {
+		return history.Event{Kind: history.WatchFired, Client: 2, SessionID: ownerName(2), Watch: &history.Watch{Type: "changed", Path: path}}
+	}
+	for state, verdict := range map[history.State]Verdict{history.Resumed: Valid, history.Disconnected: Violation} {
+		s := new(script).
+			op(4, 0, 1, on("/p/1", watch), done(3, 0, "a")). // from then on its changes are kept
+			op(2, 1, 2, on("/p/0", watch), done(3, 0, "a")).
+			op(1, 3, 4, on("/p/1", set("d")), done(5, 1, "")).op(1, 5, 6, on("/p/0", set("e")), done(6, 2, "")).
+			event(7, fires("/p/0")).
+			event(8, history.Event{Kind: history.Session, Client: 2, SessionID: ownerName(2), State: state}).
+			op(2, 9, 10, on("/p/1", watch), done(4, 0, "a")).
+			event(11, fires("/p/1"))
+		r := judgeAlone(t, "watches", s, Options{})
+		require.Equal(t, verdict, r.Verdict, "%s: %q %s", state, r.Evidence, r.Reason)
+	}
+}
+
 // TestWatchesWithoutAChangeAreNothing: watches that nothing could fire show nothing.
 func TestWatchesWithoutAChangeAreNothing(t *testing.T) {
 	watch := ask(history.Get)

@@ -65,7 +65,7 @@ type watching struct {
 	data, child map[string]*armed
 	zxid        int64 // of the last reply
 	shownBy     author
-	fired       []*armed // in the order of events
+	fired       []*armed // on this connection, in the order of events
 }
 
 type watchJudge struct {
@@ -73,7 +73,7 @@ type watchJudge struct {
 	evidence
 	sessions map[string]*watching
 	done     []*armed            // to be compared with all changes at the end
-	order    [][]*armed          // fired, by session
+	order    [][]*armed          // fired, by connection
 	changes  map[string][]change // of a path itself
 	children map[string][]change // of a path's list of children
 	// latest is the newest change of what nobody watched yet: a server that is behind applies it only after
@@ -103,6 +103,10 @@ func (j *watchJudge) event(e history.Event) {
 				for _, a := range w.all() {
 					a.resumed = true
 				}
+				// An event does not say how far its server had come: a session may be resumed on one that
+				// is behind it, and hear there of what changed before.
+				j.order = append(j.order, w.fired)
+				w.fired = nil
 			}
 		case history.Expired, history.Abandoned:
 			j.end(e.SessionID)
@@ -407,7 +411,7 @@ func across(a *armed) string {
 	return ""
 }
 
-// inOrder compares the order of a session's events with that of the changes, where both are certain.
+// inOrder compares the order of a connection's events with that of the changes, where both are certain.
 func (j *watchJudge) inOrder(fired []*armed) {
 	var last *armed
 	var lastZxid int64
